@@ -9,21 +9,22 @@ namespace tessera::binpack {
 
 /// All of one GPU's compute, in percent.
 inline constexpr std::int64_t kWholeGpuCores = 100;
-/// No GPU of this or the next decade has more memory than this (MiB); guards every sum against overflow.
+/// No GPU of this or the next decade has more memory than this (MiB); guards every sum against
+/// overflow.
 inline constexpr std::int64_t kMaxMemoryMib = std::int64_t{1} << 32;
 /// More GPUs than any node has; guards loops against hostile input.
 inline constexpr int kMaxGpusPerNode = 256;
 
 /// A physical GPU: what exists.
 struct GpuDevice {
-  std::string uuid;  ///< "GPU-…" as NVML tells it
-  int index = 0;     ///< NVML index on its node
-  std::string model;
+  std::string uuid{};  ///< "GPU-…" as NVML tells it
+  int index = 0;       ///< NVML index on its node
+  std::string model{};
   std::int64_t memory_mib = 0;
   std::int64_t cores_percent = kWholeGpuCores;
   int numa_node = -1;  ///< -1: unknown
   bool healthy = true;
-  std::string health_reason;  ///< why not healthy, for people
+  std::string health_reason{};  ///< why not healthy, for people
 
   bool operator==(const GpuDevice&) const = default;
 };
@@ -31,10 +32,10 @@ struct GpuDevice {
 /// What one container asks for. `count` 0 means no GPU at all. Exactly one of memory_mib and
 /// memory_percent is positive when count is.
 struct GpuRequest {
-  int count = 0;                    ///< physical GPUs
-  std::int64_t memory_mib = 0;      ///< of each GPU
-  int memory_percent = 0;           ///< of each GPU, 1 to 100; rounded down to whole MiB at placement
-  std::int64_t cores_percent = 0;   ///< of each GPU, 0 to 100; 0 reserves no compute
+  int count = 0;                ///< physical GPUs
+  std::int64_t memory_mib = 0;  ///< of each GPU
+  int memory_percent = 0;       ///< of each GPU, 1 to 100; rounded down to whole MiB at placement
+  std::int64_t cores_percent = 0;  ///< of each GPU, 0 to 100; 0 reserves no compute
 
   bool operator==(const GpuRequest&) const = default;
 };
@@ -44,7 +45,7 @@ enum class ContainerKind { kInit, kSidecar, kApp };
 
 /// A container that asks for a GPU.
 struct ContainerRequest {
-  std::string name;
+  std::string name{};
   ContainerKind kind = ContainerKind::kApp;
   int index = 0;  ///< in spec.containers (kApp) or in spec.initContainers (kInit, kSidecar)
   GpuRequest gpu;
@@ -54,9 +55,9 @@ struct ContainerRequest {
 
 /// One entry of a list of GPU models.
 struct ModelPattern {
-  std::string text;
-  /// True: `text` is a run of whole words of the model name ("A10" is not "A100"). False: any substring
-  /// (HAMi's rule). Letter case never matters.
+  std::string text{};
+  /// True: `text` is a run of whole words of the model name ("A10" is not "A100"). False: any
+  /// substring (HAMi's rule). Letter case never matters.
   bool whole_words = true;
 
   bool operator==(const ModelPattern&) const = default;
@@ -64,10 +65,10 @@ struct ModelPattern {
 
 /// Which GPUs a pod accepts. An empty `any` list accepts all; a match in a `none` list refuses.
 struct DeviceSelector {
-  std::vector<ModelPattern> models_any;
-  std::vector<ModelPattern> models_none;
-  std::vector<std::string> uuids_any;
-  std::vector<std::string> uuids_none;
+  std::vector<ModelPattern> models_any{};
+  std::vector<ModelPattern> models_none{};
+  std::vector<std::string> uuids_any{};
+  std::vector<std::string> uuids_none{};
 
   bool operator==(const DeviceSelector&) const = default;
 };
@@ -77,10 +78,10 @@ enum class Topology { kNone, kNuma };
 enum class ComputePolicy { kFixedShare, kBurstShare, kBestEffort };
 enum class Isolation { kShared, kExclusive };
 
-/// What a pod asks for. `containers` holds only those that ask for a GPU: init containers and sidecars
-/// first, in the order of spec.initContainers, then spec.containers. Empty: not a GPU pod.
+/// What a pod asks for. `containers` holds only those that ask for a GPU: init containers and
+/// sidecars first, in the order of spec.initContainers, then spec.containers. Empty: not a GPU pod.
 struct PodRequest {
-  std::vector<ContainerRequest> containers;
+  std::vector<ContainerRequest> containers{};
   DeviceSelector selector;
   PlacementPolicy node_policy = PlacementPolicy::kPack;
   PlacementPolicy gpu_policy = PlacementPolicy::kPack;
@@ -93,7 +94,7 @@ struct PodRequest {
 
 /// A slice of one GPU.
 struct DeviceShare {
-  std::string uuid;
+  std::string uuid{};
   std::int64_t memory_mib = 0;
   std::int64_t cores_percent = 0;
 
@@ -104,19 +105,20 @@ struct DeviceShare {
 struct ContainerPlacement {
   ContainerKind kind = ContainerKind::kApp;
   int index = 0;  ///< as in ContainerRequest
-  std::vector<DeviceShare> devices;
+  std::vector<DeviceShare> devices{};
 
   bool operator==(const ContainerPlacement&) const = default;
 };
 
 /// The decision for a pod on one node; containers in the order of PodRequest::containers.
 struct Placement {
-  std::vector<ContainerPlacement> containers;
+  std::vector<ContainerPlacement> containers{};
 
   bool operator==(const Placement&) const = default;
 };
 
-/// "c0" for spec.containers[0], "i1" for spec.initContainers[1]: the <slot> of common/contract/names.h.
+/// "c0" for spec.containers[0], "i1" for spec.initContainers[1]: the <slot> of
+/// common/contract/names.h.
 inline std::string SlotName(ContainerKind kind, int index) {
   return (kind == ContainerKind::kApp ? "c" : "i") + std::to_string(index);
 }

@@ -6,6 +6,7 @@
 
 #include "binpack/types.h"
 #include "common/base/result.h"
+#include "common/contract/vocabulary.h"
 
 namespace tessera::contract {
 
@@ -20,19 +21,21 @@ struct Assignment {
 };
 
 /// {"version":1,"node":…,"computePolicy":"fixed-share","isolation":"shared","containers":[{"slot":"c0",
-///  "kind":"app","gpus":[{"uuid":…,"memoryMiB":3000,"cores":50}]}]}; kind is app, init or sidecar. Deterministic.
+///  "kind":"app","gpus":[{"uuid":…,"memoryMiB":3000,"cores":50}]}]}; kind is app, init or sidecar.
+///  Deterministic.
 std::string EncodeAssignment(const Assignment& assignment);
 /// Errors (kInvalidArgument) name the field. Refuses other versions.
 Result<Assignment> DecodeAssignment(std::string_view text);
 
-/// Everything that the Binding carries: the record and, for each container, its devices and limits texts.
+/// Everything that the Binding carries: the record and, for each container, its devices and limits
+/// texts.
 std::map<std::string, std::string> BindingAnnotations(const Assignment& assignment);
 
 /// The limits text of one container, what libtessera.so reads (grammar: interceptor/README.md):
 ///   v1 fixed-share GPU-aaa:3000:50 GPU-bbb:3000:50       uuid:memory MiB:cores percent
-std::string EncodeLimits(binpack::ComputePolicy policy, const binpack::ContainerPlacement& container);
-
-/// "fixed-share", "burst-share", "best-effort".
-std::string_view ComputePolicyName(binpack::ComputePolicy policy);
+/// A container that reserves no cores on any of its GPUs is best-effort whatever the pod's policy
+/// is.
+std::string EncodeLimits(binpack::ComputePolicy policy,
+                         const binpack::ContainerPlacement& container);
 
 }  // namespace tessera::contract

@@ -17,13 +17,14 @@ struct Inventory {
   bool operator==(const Inventory&) const = default;
 };
 
-/// Deterministic: equal inventories give equal text, so "write on change only" is a string comparison.
+/// Deterministic: equal inventories give equal text, so "write on change only" is a string
+/// comparison.
 /// {"version":1,"driver":"580.159.03","gpus":[{"uuid":…,"index":0,"model":…,"memoryMiB":…,
 ///  "cores":100,"numa":0,"healthy":true}]}; "reason" stands beside "healthy":false.
 std::string EncodeInventory(const Inventory& inventory);
 
-/// Errors (kInvalidArgument) name the field: "gpus[2].memoryMiB must be a positive integer". Refuses other
-/// versions, doubled uuids, more than kMaxGpusPerNode GPUs.
+/// Errors (kInvalidArgument) name the field: "gpus[2].memoryMiB must be a positive integer".
+/// Refuses other versions, doubled uuids, more than kMaxGpusPerNode GPUs.
 Result<Inventory> DecodeInventory(std::string_view text);
 
 }  // namespace tessera::contract

@@ -3,18 +3,22 @@
 #include <string>
 #include <string_view>
 
-/// Every name that two of our components, or we and our users, must agree on. Nothing but constants:
-/// the interceptor includes this header too.
+/// Every name that two of our components, or we and our users, must agree on. Nothing but
+/// constants: the interceptor includes this header too.
 namespace tessera::names {
 
-// --- Identity -------------------------------------------------------------------------------------
+// --- Identity
+// -------------------------------------------------------------------------------------
 inline constexpr std::string_view kPrefix = "tessera.dev/";
 inline constexpr std::string_view kSchedulerName = "tessera-scheduler";
 
-// --- What a pod asks for: annotations --------------------------------------------------------------
+// --- What a pod asks for: annotations
+// --------------------------------------------------------------
 inline constexpr std::string_view kGpuCount = "tessera.dev/gpu-count";
-inline constexpr std::string_view kGpuMemory = "tessera.dev/gpu-memory";  // also a resource: MiB per GPU
-inline constexpr std::string_view kGpuCores = "tessera.dev/gpu-cores";    // also a resource: percent per GPU
+inline constexpr std::string_view kGpuMemory =
+    "tessera.dev/gpu-memory";  // also a resource: MiB per GPU
+inline constexpr std::string_view kGpuCores =
+    "tessera.dev/gpu-cores";  // also a resource: percent per GPU
 inline constexpr std::string_view kContainer = "tessera.dev/container";
 inline constexpr std::string_view kComputePolicy = "tessera.dev/compute-policy";
 inline constexpr std::string_view kGpuModel = "tessera.dev/gpu-model";
@@ -24,13 +28,15 @@ inline constexpr std::string_view kGpuPolicy = "tessera.dev/gpu-policy";
 inline constexpr std::string_view kTopology = "tessera.dev/topology";
 inline constexpr std::string_view kIsolation = "tessera.dev/isolation";
 
-// --- What a container asks for: resources (requests and limits) ------------------------------------
+// --- What a container asks for: resources (requests and limits)
+// ------------------------------------
 inline constexpr std::string_view kResourceGpu = "tessera.dev/gpu";
 inline constexpr std::string_view kResourceGpuMemory = kGpuMemory;
 inline constexpr std::string_view kResourceGpuMemoryPercent = "tessera.dev/gpu-memory-percent";
 inline constexpr std::string_view kResourceGpuCores = kGpuCores;
 
-// --- What we write ---------------------------------------------------------------------------------
+// --- What we write
+// ---------------------------------------------------------------------------------
 /// Pod, in the Binding: the record (JSON, contract/assignment.h).
 inline constexpr std::string_view kAssignment = "tessera.dev/assignment";
 /// Node: what hardware exists (JSON, contract/inventory.h).
@@ -40,11 +46,13 @@ inline constexpr std::string_view kManagedLabel = "tessera.dev/managed";
 /// Pod, in the Binding, one pair for each container with a GPU. <slot> is c0, c1, ... for
 /// spec.containers and i0, i1, ... for spec.initContainers: names may be too long for a key.
 ///   tessera.dev/<slot>-devices   GPU uuids, comma separated: NVIDIA_VISIBLE_DEVICES
-///   tessera.dev/<slot>-limits    the limits text (contract/limits.h): TESSERA_LIMITS and the limits file
+///   tessera.dev/<slot>-limits    the limits text (contract/limits.h): TESSERA_LIMITS and the
+///   limits file
 inline constexpr std::string_view kDevicesSuffix = "-devices";
 inline constexpr std::string_view kLimitsSuffix = "-limits";
 
-// --- Inside the container --------------------------------------------------------------------------
+// --- Inside the container
+// --------------------------------------------------------------------------
 inline constexpr const char* kEnvVisibleDevices = "NVIDIA_VISIBLE_DEVICES";
 inline constexpr const char* kEnvPreload = "LD_PRELOAD";
 /// The limits text. Read only where no limits file is mounted.
@@ -65,13 +73,15 @@ inline constexpr const char* kLimitsFileName = "limits";
 inline constexpr const char* kRegionDir = "/run/tessera";
 inline constexpr const char* kRegionFileName = "region";
 
-// --- Volumes that the webhook adds; the agent finds regions by the second --------------------------
+// --- Volumes that the webhook adds; the agent finds regions by the second
+// --------------------------
 inline constexpr std::string_view kVolumeLibrary = "tessera-library";
 inline constexpr std::string_view kVolumeRegionPrefix = "tessera-region-";  // + <slot>
 inline constexpr std::string_view kVolumeLimitsPrefix = "tessera-limits-";  // + <slot>
 inline constexpr std::string_view kInstallContainer = "tessera-install";
 
-// --- Ports -----------------------------------------------------------------------------------------
+// --- Ports
+// -----------------------------------------------------------------------------------------
 inline constexpr int kExtenderPort = 9610;
 inline constexpr int kWebhookPort = 9620;
 inline constexpr int kAgentPort = 9630;
