@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "interceptor/region/layout.h"
+
+/// Exact accounting of one device between processes that may be killed at any instruction.
+///
+/// A device's account is a chain of changes. `Device::head` names the last one: its sequence number
+/// and the slot that made it. The change itself is a Record in that slot's lane; it holds the
+/// container's total *and* the lane's own bytes after the change, so one compare-and-swap of `head`
+/// moves both at once.
+///
+///   1. read head and the record it names       -> the total
+///   2. store that record's sequence in its lane's `committed` (for an owner who died before he
+///   could)
+///   3. write the next record into the half of my lane that does not count
+///   4. compare-and-swap head to it             -> committed, or start again
+///   5. store its sequence in my lane's `committed`
+///
+/// Killed before 4: nothing happened. Killed after 4: the change counts, and whoever makes the next
+/// one does step 5 first. Sequence numbers only grow (56 bits), so there is no ABA. Lock-free
+/// between processes; a lane has one writer at a time, which Region ensures.
+namespace tessera::region {
+
+enum class Outcome {
+  kDone,
+  kOverLimit,  ///< total + bytes would exceed the limit; nothing changed
+  kCorrupt,    ///< the file does not hold together; nothing changed
+};
+
+/// Adds `bytes` to lane (slot, device) and to the device's total if the total stays within `limit`.
+/// REQUIRES: slot < kMaxProcesses, device < kMaxDevices, the caller alone writes this lane.
+Outcome Add(Layout& file, std::size_t slot, std::size_t device, std::uint64_t bytes,
+            std::uint64_t limit);
+
+/// Takes back min(bytes, what the lane has). Same requirements.
+Outcome Subtract(Layout& file, std::size_t slot, std::size_t device, std::uint64_t bytes);
+
+/// The container's bytes on a device. Any thread, any time; kMaxBytes if the file is corrupt.
+std::uint64_t TotalBytes(const Layout& file, std::size_t device);
+
+/// What a lane has. Exact for its writer and for a lane whose owner is dead; a snapshot for others.
+std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t device);
+
+}  // namespace tessera::region

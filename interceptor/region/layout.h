@@ -1,0 +1,153 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+/// The file that a container's processes and the node's agent share. README.md is the format page.
+/// Any change of a size, an offset or a meaning bumps kVersion.
+namespace tessera::region {
+
+inline constexpr std::uint64_t kMagic = 0x4e4f'4947'4552'5354;  // "TSREGION", little endian
+inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::size_t kMaxDevices = 16;
+inline constexpr std::size_t kMaxProcesses = 128;
+inline constexpr std::size_t kUuidSize = 48;  ///< "GPU-…" or "MIG-…" and zeros
+/// No counter of bytes is ever larger; more than that is a scribbled file.
+inline constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 50;
+
+using Word = std::atomic<std::uint64_t>;
+using HalfWord = std::atomic<std::uint32_t>;
+static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
+static_assert(HalfWord::is_always_lock_free && sizeof(HalfWord) == 4);
+
+/// Written before the file gets its name, constant afterwards.
+struct Header {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t size;  ///< of the whole file, bytes
+  std::uint32_t device_count;
+  std::uint32_t reserved[11];
+};
+
+/// What the agent's arbiter tells a tenant about one GPU. Only the agent writes here; all zero
+/// until it does.
+struct Grant {
+  Word generation;
+  Word open_from_ns;
+  Word open_until_ns;
+  Word heartbeat_ns;
+  Word reserved[4];
+};
+
+struct Device {
+  char uuid[kUuidSize];    ///< constant
+  Word limit_bytes;        ///< as the process that attached last read it
+  HalfWord cores_percent;  ///< 0: no share was asked for
+  HalfWord policy;         ///< Policy
+  /// The last committed change of this device's account: sequence << 8 | slot (see account.h).
+  alignas(64) Word head;
+  alignas(64) Grant grant;
+};
+
+/// Who owns a slot. 0 is nobody.
+struct Owner {
+  Word identity;       ///< start time in clock ticks << 22 | pid
+  Word pid_namespace;  ///< inode of the owner's pid namespace, 0 if unknown
+};
+
+/// One change of an account, complete before it is committed and constant while it is the last one.
+struct Record {
+  Word sequence;
+  Word total_bytes;  ///< of the device in the container, after the change
+  Word used_bytes;   ///< of the lane, after the change
+};
+
+/// One process's account of one device. The counters are never reset, not even when the slot
+/// changes hands: their sum over all slots only grows.
+struct alignas(64) Lane {
+  Record records[2];
+  Word committed;  ///< sequence of the record that counts; 0: none, the lane has 0 bytes
+  Word reserved;
+  Word launches;
+  Word denied;  ///< allocations refused
+  Word reserved_counters[6];
+};
+
+struct Layout {
+  Header header;
+  Device devices[kMaxDevices];
+  Owner owners[kMaxProcesses];
+  Lane lanes[kMaxProcesses][kMaxDevices];
+};
+
+enum class Policy : std::uint32_t { kFixedShare = 0, kBurstShare = 1, kBestEffort = 2 };
+
+static_assert(sizeof(Header) == 64);
+static_assert(offsetof(Header, magic) == 0);
+static_assert(offsetof(Header, version) == 8);
+static_assert(offsetof(Header, size) == 12);
+static_assert(offsetof(Header, device_count) == 16);
+static_assert(offsetof(Header, reserved) == 20);
+
+static_assert(sizeof(Grant) == 64);
+static_assert(offsetof(Grant, generation) == 0);
+static_assert(offsetof(Grant, open_from_ns) == 8);
+static_assert(offsetof(Grant, open_until_ns) == 16);
+static_assert(offsetof(Grant, heartbeat_ns) == 24);
+static_assert(offsetof(Grant, reserved) == 32);
+
+static_assert(sizeof(Device) == 192);
+static_assert(offsetof(Device, uuid) == 0);
+static_assert(offsetof(Device, limit_bytes) == 48);
+static_assert(offsetof(Device, cores_percent) == 56);
+static_assert(offsetof(Device, policy) == 60);
+static_assert(offsetof(Device, head) == 64);
+static_assert(offsetof(Device, grant) == 128);
+
+static_assert(sizeof(Owner) == 16);
+static_assert(offsetof(Owner, identity) == 0);
+static_assert(offsetof(Owner, pid_namespace) == 8);
+
+static_assert(sizeof(Record) == 24);
+static_assert(offsetof(Record, sequence) == 0);
+static_assert(offsetof(Record, total_bytes) == 8);
+static_assert(offsetof(Record, used_bytes) == 16);
+
+static_assert(sizeof(Lane) == 128);
+static_assert(offsetof(Lane, records) == 0);
+static_assert(offsetof(Lane, committed) == 48);
+static_assert(offsetof(Lane, reserved) == 56);
+static_assert(offsetof(Lane, launches) == 64);
+static_assert(offsetof(Lane, denied) == 72);
+static_assert(offsetof(Lane, reserved_counters) == 80);
+
+static_assert(offsetof(Layout, header) == 0);
+static_assert(offsetof(Layout, devices) == 64);
+static_assert(offsetof(Layout, owners) == 3136);
+static_assert(offsetof(Layout, lanes) == 5184);
+static_assert(sizeof(Layout) == 267328);
+
+// --- The two packed words
+// --------------------------------------------------------------------------
+inline constexpr unsigned kPidBits = 22;  // PID_MAX_LIMIT of Linux
+inline constexpr unsigned kSlotBits = 8;
+static_assert(kMaxProcesses <= (std::size_t{1} << kSlotBits));
+
+constexpr std::uint64_t PackIdentity(std::uint64_t pid, std::uint64_t start_ticks) {
+  return start_ticks << kPidBits | (pid & ((std::uint64_t{1} << kPidBits) - 1));
+}
+constexpr std::uint64_t PidOf(std::uint64_t identity) {
+  return identity & ((std::uint64_t{1} << kPidBits) - 1);
+}
+constexpr std::uint64_t StartTicksOf(std::uint64_t identity) { return identity >> kPidBits; }
+
+constexpr std::uint64_t PackHead(std::uint64_t sequence, std::size_t slot) {
+  return sequence << kSlotBits | slot;
+}
+constexpr std::uint64_t SequenceOf(std::uint64_t head) { return head >> kSlotBits; }
+constexpr std::size_t SlotOf(std::uint64_t head) {
+  return static_cast<std::size_t>(head & ((std::uint64_t{1} << kSlotBits) - 1));
+}
+
+}  // namespace tessera::region
