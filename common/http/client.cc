@@ -1,10 +1,10 @@
 #include "common/http/client.h"
 
+#include <httplib.h>
+
 #include <algorithm>
 #include <cctype>
 #include <mutex>
-
-#include <httplib.h>
 
 namespace tessera::http {
 namespace {
@@ -45,7 +45,8 @@ struct Client::Impl {
     const auto deadline = steady_clock::now() + options.timeout;
     std::string body;
     bool too_large = false;
-    request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+    request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t,
+                                   std::uint64_t) {
       too_large = body.size() + size > options.max_body_bytes;
       if (too_large || steady_clock::now() > deadline) return false;
       body.append(data, size);

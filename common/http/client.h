@@ -12,7 +12,8 @@ namespace tessera::http {
 
 struct ClientOptions {
   std::string base_url;  ///< "http://127.0.0.1:9610" or "https://…", without a path
-  /// PEM file; the server's certificate must come from this CA. Empty: the system's CAs. https only.
+  /// PEM file; the server's certificate must come from this CA. Empty: the system's CAs. https
+  /// only.
   std::string ca_file;
   /// PEM files of our own certificate, for servers that ask for one. Both or none.
   std::string cert_file;
@@ -21,8 +22,9 @@ struct ClientOptions {
   std::size_t max_body_bytes = std::size_t{32} << 20;
 };
 
-/// A blocking HTTP/1.1 client for calls between components. It always verifies the server of an https URL.
-/// One connection, kept alive and used with TCP_NODELAY. Thread-safe; concurrent calls take turns.
+/// A blocking HTTP/1.1 client for calls between components. It always verifies the server of an
+/// https URL. One connection, kept alive and used with TCP_NODELAY. Thread-safe; concurrent calls
+/// take turns.
 class Client {
  public:
   explicit Client(ClientOptions options);
@@ -30,8 +32,9 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// The server's answer, whatever its status; header names in lower case. `target` is a path with its query.
-  /// Errors: kUnavailable (no connection, certificate refused, time-out), kResourceExhausted (the body is too large).
+  /// The server's answer, whatever its status; header names in lower case. `target` is a path with
+  /// its query. Errors: kUnavailable (no connection, certificate refused, time-out),
+  /// kResourceExhausted (the body is too large).
   Result<Response> Get(const std::string& target);
   Result<Response> Post(const std::string& target, const std::string& body,
                         const std::multimap<std::string, std::string>& headers = {});

@@ -14,7 +14,8 @@ Result<std::vector<std::string>> Texts(const Value& container, const char* name)
   if (json::Find(container, name) == nullptr) return out;
   TESSERA_TRY(const Value* list, json::GetArray(container, name));
   for (const Value& text : list->GetArray()) {
-    if (!text.IsString()) return Fail(Errc::kInvalidArgument, std::string(name) + " must be strings");
+    if (!text.IsString())
+      return Fail(Errc::kInvalidArgument, std::string(name) + " must be strings");
     out.emplace_back(json::View(text));
   }
   return out;
@@ -48,8 +49,8 @@ void ExposeGpus(const NodeSettings& node, Environment& env) {
   libraries = node.driver_dir + (libraries.empty() ? "" : ":" + libraries);
 }
 
-/// In a container the library's folders are mounted where libtessera.so looks first. Here they are not, so the
-/// variables that it looks at second say where they are.
+/// In a container the library's folders are mounted where libtessera.so looks first. Here they are
+/// not, so the variables that it looks at second say where they are.
 void PointAtLibraryFolders(const std::vector<Mount>& mounts, Environment& env) {
   for (const Mount& mount : mounts) {
     if (mount.container_path == names::kLimitsDir) {
@@ -76,7 +77,8 @@ Result<ProcessSpec> PlanContainer(const Value& pod, const Value& container,
   TESSERA_TRY(auto env, ResolveEnvironment(pod, container));
   TESSERA_TRY(const auto words, CommandLine(container, node));
   ProcessSpec spec;
-  for (const auto& word : words) spec.argv.push_back(RewriteValue(ExpandVariables(word, env), mounts));
+  for (const auto& word : words)
+    spec.argv.push_back(RewriteValue(ExpandVariables(word, env), mounts));
   for (auto& [key, value] : env) value = RewriteValue(value, mounts);
   env.try_emplace("PATH", node.bin_dir + ":/usr/local/bin:/usr/bin:/bin");
   PointAtLibraryFolders(mounts, env);

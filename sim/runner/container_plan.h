@@ -28,10 +28,10 @@ struct NodeSettings {
 /// "ghcr.io/tessera-dev/probe" from "ghcr.io/tessera-dev/probe:0.1.0" or "…@sha256:…".
 std::string ImageName(const std::string& reference);
 
-/// Everything needed to start one container as a local process: command, whole environment, working folder and log
-/// file. Adds to what the pod says only PATH, what the NVIDIA runtime would do (TESSERA_SIM_VISIBLE and the driver's
-/// folder on LD_LIBRARY_PATH) and, because nothing is really mounted, where the library's folders are.
-/// Errors name the container's field, or the image.
+/// Everything needed to start one container as a local process: command, whole environment, working
+/// folder and log file. Adds to what the pod says only PATH, what the NVIDIA runtime would do
+/// (TESSERA_SIM_VISIBLE and the driver's folder on LD_LIBRARY_PATH) and, because nothing is really
+/// mounted, where the library's folders are. Errors name the container's field, or the image.
 Result<ProcessSpec> PlanContainer(const rapidjson::Value& pod, const rapidjson::Value& container,
                                   const VolumePaths& volumes, const NodeSettings& node);
 

@@ -25,12 +25,12 @@ struct ContainerReport {
   std::chrono::system_clock::time_point ended;
 };
 
-/// Runs one container until it has ended for good: starts it, waits, starts it again as the restart policy says,
-/// first at once and then after 10 s, 20 s, … 5 min. Owns one thread. Thread-safe.
+/// Runs one container until it has ended for good: starts it, waits, starts it again as the restart
+/// policy says, first at once and then after 10 s, 20 s, … 5 min. Owns one thread. Thread-safe.
 class ContainerRunner {
  public:
-  /// `plan` is asked anew for each start, on the runner's thread. `on_change` is called on that thread, too, after each
-  /// change of the report.
+  /// `plan` is asked anew for each start, on the runner's thread. `on_change` is called on that
+  /// thread, too, after each change of the report.
   struct Settings {
     binpack::ContainerKind kind = binpack::ContainerKind::kApp;
     RestartPolicy policy = RestartPolicy::kAlways;

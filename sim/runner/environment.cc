@@ -51,7 +51,8 @@ Result<std::string> ResolveField(const Value& pod, std::string_view field_path) 
   if (field_path == "metadata.uid") return TextAt(pod, {"metadata", "uid"});
   if (field_path == "spec.nodeName") return TextAt(pod, {"spec", "nodeName"});
   if (field_path == "spec.serviceAccountName") return TextAt(pod, {"spec", "serviceAccountName"});
-  if (field_path == "status.podIP" || field_path == "status.hostIP") return std::string("127.0.0.1");
+  if (field_path == "status.podIP" || field_path == "status.hostIP")
+    return std::string("127.0.0.1");
   return Fail(Errc::kInvalidArgument,
               "fieldPath \"" + std::string(field_path) + "\" is not one that a kubelet resolves");
 }

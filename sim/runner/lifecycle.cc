@@ -49,7 +49,8 @@ PodStep NextStep(const std::vector<ContainerView>& containers) {
   if (RunInitContainers(containers, step)) {
     for (std::size_t i = 0; i < containers.size(); ++i) {
       const ContainerView& c = containers[i];
-      if (c.kind == ContainerKind::kApp && c.state == ContainerState::kWaiting) step.start.push_back(i);
+      if (c.kind == ContainerKind::kApp && c.state == ContainerState::kWaiting)
+        step.start.push_back(i);
     }
     step.phase = PhaseOf(containers);
     step.stop_sidecars = step.phase == "Succeeded" || step.phase == "Failed";

@@ -30,15 +30,15 @@ struct PodStep {
   std::string phase = "Pending";
 };
 
-/// What to do next. `containers`: spec.initContainers in order, then spec.containers. An init container must
-/// have ended with 0 before the next one starts, a sidecar must only have been started. An init container that ended
-/// for good with another code fails the pod.
+/// What to do next. `containers`: spec.initContainers in order, then spec.containers. An init
+/// container must have ended with 0 before the next one starts, a sidecar must only have been
+/// started. An init container that ended for good with another code fails the pod.
 PodStep NextStep(const std::vector<ContainerView>& containers);
 
 enum class RestartPolicy { kAlways, kOnFailure, kNever };
 
-/// Whether a container that ended with `exit_code` is started again. Init containers are never repeated after
-/// success; sidecars always are.
+/// Whether a container that ended with `exit_code` is started again. Init containers are never
+/// repeated after success; sidecars always are.
 bool ShouldRestart(binpack::ContainerKind kind, RestartPolicy policy, int exit_code);
 
 /// "Never", "OnFailure"; everything else, the empty string too, is Always.

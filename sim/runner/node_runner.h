@@ -32,7 +32,8 @@ class NodeRunner {
   const NodeSettings settings_;
   kube::Client& client_;
   const Clock& clock_;
-  std::map<std::string, std::unique_ptr<PodRunner>> pods_;  ///< by uid; the reflector's thread, then Stop's
+  std::map<std::string, std::unique_ptr<PodRunner>>
+      pods_;  ///< by uid; the reflector's thread, then Stop's
   kube::Reflector reflector_;
 };
 

@@ -99,13 +99,14 @@ void PodRunner::BuildContainers(VolumePaths volumes) {
   for (const bool init : {true, false}) {
     for (rapidjson::SizeType i = 0; const Value* c = ContainerAt(*first, init, i); ++i) {
       const bool sidecar = init && TextAt(*c, {"restartPolicy"}) == "Always";
-      const auto kind = sidecar  ? ContainerKind::kSidecar
-                        : init ? ContainerKind::kInit
-                               : ContainerKind::kApp;
+      const auto kind = sidecar ? ContainerKind::kSidecar
+                        : init  ? ContainerKind::kInit
+                                : ContainerKind::kApp;
       auto plan = [this, init, i, shared]() -> Result<ProcessSpec> {
         const PodObject now = pod();
         const Value* container = ContainerAt(*now, init, i);
-        if (container == nullptr) return Fail(Errc::kNotFound, "the container is gone from the pod");
+        if (container == nullptr)
+          return Fail(Errc::kNotFound, "the container is gone from the pod");
         return PlanContainer(*now, *container, *shared, node_);
       };
       containers_.push_back(std::make_unique<ContainerRunner>(

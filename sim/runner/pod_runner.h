@@ -20,8 +20,8 @@ namespace tessera::sim {
 
 using PodObject = std::shared_ptr<const rapidjson::Document>;
 
-/// Runs one pod from its binding to its deletion: volumes, init containers, sidecars, app containers, status.
-/// Owns a thread, and one for each container. Thread-safe.
+/// Runs one pod from its binding to its deletion: volumes, init containers, sidecars, app
+/// containers, status. Owns a thread, and one for each container. Thread-safe.
 class PodRunner {
  public:
   /// `node`, `client` and `clock` must outlive the runner.
@@ -44,7 +44,7 @@ class PodRunner {
   const NodeSettings& node_;
   kube::Client& client_;
   const Clock& clock_;
-  std::vector<NamedReport> names_;                            ///< fixed after BuildContainers; pod thread
+  std::vector<NamedReport> names_;  ///< fixed after BuildContainers; pod thread
   std::vector<std::unique_ptr<ContainerRunner>> containers_;  ///< pod thread
   std::string last_patch_;                                    ///< pod thread
   bool done_ = false;                                         ///< pod thread

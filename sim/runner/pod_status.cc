@@ -25,9 +25,9 @@ void WriteState(json::Writer& writer, const ContainerReport& report) {
       writer.Key("exitCode");
       writer.Int(report.view.exit_code);
       writer.Key("reason");
-      writer.String(!report.reason.empty()         ? report.reason
+      writer.String(!report.reason.empty()       ? report.reason
                     : report.view.exit_code == 0 ? "Completed"
-                                                   : "Error");
+                                                 : "Error");
       writer.Key("message");
       writer.String(report.message);
       writer.EndObject();

@@ -13,8 +13,8 @@ struct NamedReport {
   ContainerReport report;
 };
 
-/// The merge patch of pods/status that tells a pod's phase and its containers, as a kubelet words them.
-/// `message` stands in status.message if it is not empty. Pure.
+/// The merge patch of pods/status that tells a pod's phase and its containers, as a kubelet words
+/// them. `message` stands in status.message if it is not empty. Pure.
 std::string StatusPatch(const std::string& phase, const std::string& message,
                         const std::vector<NamedReport>& containers);
 

@@ -26,7 +26,8 @@ std::string PathOf(const std::vector<std::string>& env) {
   return "/usr/local/bin:/usr/bin:/bin";
 }
 
-/// What the child needs, prepared before the fork: between fork and exec only system calls are allowed.
+/// What the child needs, prepared before the fork: between fork and exec only system calls are
+/// allowed.
 struct Prepared {
   const char* program;
   char** argv;
@@ -52,7 +53,8 @@ struct Prepared {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || dup2(null, 0) < 0 || dup2(p.output, 1) < 0 || dup2(p.output, 2) < 0) GiveUp(p.report);
+  if (null < 0 || dup2(null, 0) < 0 || dup2(p.output, 1) < 0 || dup2(p.output, 2) < 0)
+    GiveUp(p.report);
   if (*p.cwd != '\0' && chdir(p.cwd) != 0) GiveUp(p.report);
   execve(p.program, p.argv, p.envp);
   GiveUp(p.report);
@@ -86,7 +88,8 @@ Result<std::unique_ptr<Process>> Process::Start(const ProcessSpec& spec) {
   const std::string name = spec.argv.empty() ? "" : spec.argv.front();
   const std::string program = FindExecutable(name, PathOf(spec.env));
   if (program.empty()) return Fail(Errc::kNotFound, "no program called \"" + name + "\"");
-  const int output = open(spec.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int output =
+      open(spec.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (output < 0) return Fail(Errc::kInternal, spec.output_file + ": " + std::strerror(errno));
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) {

@@ -19,8 +19,9 @@ struct ProcessSpec {
   std::string output_file;        ///< stdout and stderr are appended to it
 };
 
-/// A local process in a process group of its own. It is killed when the thread that started it ends, so nothing
-/// outlives us, whatever happens to us. It starts with no signal blocked or ignored. Thread-safe.
+/// A local process in a process group of its own. It is killed when the thread that started it
+/// ends, so nothing outlives us, whatever happens to us. It starts with no signal blocked or
+/// ignored. Thread-safe.
 class Process {
  public:
   /// Errors: kNotFound (no such program), kInternal (fork, exec or the output file; named).
@@ -29,8 +30,8 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
-  /// Blocks until the process has ended, then kills what is left of its group. Returns the exit code, 128 + n
-  /// after signal n. May be called again.
+  /// Blocks until the process has ended, then kills what is left of its group. Returns the exit
+  /// code, 128 + n after signal n. May be called again.
   int Wait();
   /// True once it has ended; never blocks.
   bool Ended();
@@ -48,7 +49,8 @@ class Process {
   int exit_code_ TESSERA_GUARDED_BY(mu_) = 0;
 };
 
-/// `name` itself if it holds a slash, else the first executable of that name in the ':'-separated `path`. Empty: none.
+/// `name` itself if it holds a slash, else the first executable of that name in the ':'-separated
+/// `path`. Empty: none.
 std::string FindExecutable(const std::string& name, const std::string& path);
 
 }  // namespace tessera::sim

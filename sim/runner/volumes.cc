@@ -79,7 +79,8 @@ bool UpToDate(const fs::path& folder, const std::map<std::string, std::string>& 
   return fs::exists(folder / "..data", ignored);
 }
 
-/// A fresh folder holds the new files, and one rename of the ..data link makes them visible together.
+/// A fresh folder holds the new files, and one rename of the ..data link makes them visible
+/// together.
 Result<void> WriteAtomically(const fs::path& folder,
                              const std::map<std::string, std::string>& files) {
   std::error_code code;
@@ -117,7 +118,8 @@ Result<std::string> EmptyDir(const fs::path& folder) {
   std::error_code code;
   fs::create_directories(folder, code);
   if (code) return tl::make_unexpected(Broken(folder, code));
-  fs::permissions(folder, fs::perms::all, code);  // a kubelet makes them 0777: any user may run in the pod
+  fs::permissions(folder, fs::perms::all,
+                  code);  // a kubelet makes them 0777: any user may run in the pod
   return folder.string();
 }
 

@@ -56,9 +56,9 @@ std::string Best(const std::vector<std::string>& feasible,
   for (const auto& [node, score] : answered) {
     if (scores.contains(node)) scores[node] += score * weight * kScoreScale;
   }
-  const auto best = std::max_element(
-      scores.begin(), scores.end(),
-      [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto best =
+      std::max_element(scores.begin(), scores.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   return best->first;
 }
 

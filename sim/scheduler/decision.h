@@ -9,7 +9,8 @@
 #include "sim/scheduler/extender.h"
 #include "sim/scheduler/resources.h"
 
-/// One scheduling cycle of kube-scheduler, as far as this simulation has it. Pure but for the extender's calls.
+/// One scheduling cycle of kube-scheduler, as far as this simulation has it. Pure but for the
+/// extender's calls.
 namespace tessera::sim {
 
 /// A node as the scheduler's snapshot has it.
@@ -41,13 +42,15 @@ struct SchedulerPolicy {
 /// Whether the extender has a say about this pod.
 bool IsManaged(const Resources& wanted, const SchedulerPolicy& policy);
 
-/// The order is kube-scheduler's: the built-in filters, then the extender's filter over what is left, then its
-/// prioritize, which is left out if only one node remains. Equal scores: the first name wins. An error
-/// of prioritize costs the scores only; an error of filter, or a node that was not asked about, is the pod's error.
+/// The order is kube-scheduler's: the built-in filters, then the extender's filter over what is
+/// left, then its prioritize, which is left out if only one node remains. Equal scores: the first
+/// name wins. An error of prioritize costs the scores only; an error of filter, or a node that was
+/// not asked about, is the pod's error.
 Decision Decide(const rapidjson::Value& pod, const std::vector<NodeView>& nodes, Extender& extender,
                 const SchedulerPolicy& policy);
 
-/// "0/3 nodes are available: 1 Insufficient x, 2 no GPU." from node -> reasons; reasons sorted as texts with counts.
+/// "0/3 nodes are available: 1 Insufficient x, 2 no GPU." from node -> reasons; reasons sorted as
+/// texts with counts.
 std::string UnschedulableMessage(std::size_t nodes,
                                  const std::map<std::string, std::vector<std::string>>& reasons);
 

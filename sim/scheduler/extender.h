@@ -25,8 +25,8 @@ struct BindingArgs {
   std::string node;
 };
 
-/// kube-scheduler's view of a scheduler extender. Thread-safe. An Error of any call is its text, as kube-scheduler
-/// would log it.
+/// kube-scheduler's view of a scheduler extender. Thread-safe. An Error of any call is its text, as
+/// kube-scheduler would log it.
 class Extender {
  public:
   virtual ~Extender() = default;

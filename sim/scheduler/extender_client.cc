@@ -6,8 +6,16 @@ namespace tessera::sim {
 
 ExtenderClient::ExtenderClient(std::string base_url, std::chrono::milliseconds timeout)
     : base_url_(base_url),
-      schedule_({.base_url = base_url, .ca_file = {}, .cert_file = {}, .key_file = {}, .timeout = timeout}),
-      bind_({.base_url = base_url, .ca_file = {}, .cert_file = {}, .key_file = {}, .timeout = timeout}) {}
+      schedule_({.base_url = base_url,
+                 .ca_file = {},
+                 .cert_file = {},
+                 .key_file = {},
+                 .timeout = timeout}),
+      bind_({.base_url = base_url,
+             .ca_file = {},
+             .cert_file = {},
+             .key_file = {},
+             .timeout = timeout}) {}
 
 Result<std::string> ExtenderClient::Call(http::Client& client, const std::string& verb,
                                          const std::string& body) {

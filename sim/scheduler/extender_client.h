@@ -8,11 +8,13 @@
 
 namespace tessera::sim {
 
-/// The extender over HTTP, with the headers of kube-scheduler's client. Any status but 200 throws the body away,
-/// as kube-scheduler does. Thread-safe: bind has its own connection, so it never waits for a filter.
+/// The extender over HTTP, with the headers of kube-scheduler's client. Any status but 200 throws
+/// the body away, as kube-scheduler does. Thread-safe: bind has its own connection, so it never
+/// waits for a filter.
 class ExtenderClient final : public Extender {
  public:
-  /// `base_url` is urlPrefix: "http://127.0.0.1:9610", verbs are /filter, /prioritize and /bind below it.
+  /// `base_url` is urlPrefix: "http://127.0.0.1:9610", verbs are /filter, /prioritize and /bind
+  /// below it.
   ExtenderClient(std::string base_url, std::chrono::milliseconds timeout);
 
   Result<FilterAnswer> Filter(const rapidjson::Value& pod,

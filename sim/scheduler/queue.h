@@ -16,8 +16,8 @@ namespace tessera::sim {
 ///             │  └─ back-off ◀───┤ Failed(error), or an event came meanwhile
 ///             └──── on event ◀───┴ Failed(unschedulable) ──▶ waiting for a cluster event
 ///
-/// Back-off: 1 s after the first failure, doubling to 10 s, counted from the failure. The time is an argument, so
-/// there is no clock inside. One thread only.
+/// Back-off: 1 s after the first failure, doubling to 10 s, counted from the failure. The time is
+/// an argument, so there is no clock inside. One thread only.
 class SchedulingQueue {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -20,7 +20,7 @@ std::int64_t Amount(const Value& quantity) {
   if (quantity.IsInt64()) return std::clamp<std::int64_t>(quantity.GetInt64(), 0, kMost);
   if (!quantity.IsString()) return 0;
   static constexpr std::pair<std::string_view, std::int64_t> kSuffixes[] = {
-      {"", 1},           {"k", 1000},      {"M", 1000000},    {"G", 1000000000},
+      {"", 1},           {"k", 1000},       {"M", 1000000},    {"G", 1000000000},
       {"Ki", 1LL << 10}, {"Mi", 1LL << 20}, {"Gi", 1LL << 30}, {"Ti", 1LL << 40}};
   const std::string_view text = json::View(quantity);
   std::int64_t number = 0;

@@ -21,7 +21,8 @@ NodeView ViewOf(const Value& node) {
   const Value* labels = json::FindPath(node, {"metadata", "labels"});
   if (labels != nullptr && labels->IsObject()) {
     for (const auto& label : labels->GetObject()) {
-      if (label.value.IsString()) view.labels.emplace(json::View(label.name), json::View(label.value));
+      if (label.value.IsString())
+        view.labels.emplace(json::View(label.name), json::View(label.value));
     }
   }
   return view;
@@ -47,7 +48,8 @@ std::string UnscheduledPatch(const Value& pod, const std::string& reason,
     for (const Value& condition : conditions->GetArray()) {
       if (TextAt(condition, {"type"}) != "PodScheduled") {
         writer.Value(condition);
-      } else if (TextAt(condition, {"message"}) == message && TextAt(condition, {"reason"}) == reason) {
+      } else if (TextAt(condition, {"message"}) == message &&
+                 TextAt(condition, {"reason"}) == reason) {
         return "";
       }
     }
@@ -82,10 +84,11 @@ Scheduler::Scheduler(kube::Client& client, Extender& extender, SchedulerPolicy p
                           [this](std::string_view key, std::string_view) { OnNodeGone(key); },
                           [this] { OnSynced(); }}),
       pod_reflector_(client, "/api/v1/pods",
-                     kube::ReflectorHandlers{
-                         [this](const Value& pod) { OnPod(pod); },
-                         [this](std::string_view, std::string_view uid) { OnPodGone(std::string(uid)); },
-                         [this] { OnSynced(); }}) {}
+                     kube::ReflectorHandlers{[this](const Value& pod) { OnPod(pod); },
+                                             [this](std::string_view, std::string_view uid) {
+                                               OnPodGone(std::string(uid));
+                                             },
+                                             [this] { OnSynced(); }}) {}
 
 Scheduler::~Scheduler() { Stop(); }
 

@@ -20,10 +20,10 @@
 
 namespace tessera::sim {
 
-/// Plays kube-scheduler for the pods that name `scheduler_name`: one thread decides, one binds, and the next pod is
-/// decided while the last one is still being bound (its resources count already). A pod that fits nowhere gets the
-/// condition PodScheduled=False with kube-scheduler's words and is tried again when nodes or bound pods change.
-/// Start and Stop from one thread.
+/// Plays kube-scheduler for the pods that name `scheduler_name`: one thread decides, one binds, and
+/// the next pod is decided while the last one is still being bound (its resources count already). A
+/// pod that fits nowhere gets the condition PodScheduled=False with kube-scheduler's words and is
+/// tried again when nodes or bound pods change. Start and Stop from one thread.
 class Scheduler {
  public:
   /// The references must outlive the scheduler.
@@ -70,9 +70,9 @@ class Scheduler {
   std::mutex mu_;
   std::condition_variable_any wake_decide_;
   std::condition_variable_any wake_bind_;
-  std::map<std::string, NodeView> nodes_ TESSERA_GUARDED_BY(mu_);       ///< `used` stays empty here
-  std::map<std::string, Assigned> assigned_ TESSERA_GUARDED_BY(mu_);    ///< by uid: bound or assumed
-  std::map<std::string, Object> pending_ TESSERA_GUARDED_BY(mu_);       ///< by uid
+  std::map<std::string, NodeView> nodes_ TESSERA_GUARDED_BY(mu_);     ///< `used` stays empty here
+  std::map<std::string, Assigned> assigned_ TESSERA_GUARDED_BY(mu_);  ///< by uid: bound or assumed
+  std::map<std::string, Object> pending_ TESSERA_GUARDED_BY(mu_);     ///< by uid
   std::deque<Bind> binds_ TESSERA_GUARDED_BY(mu_);
   SchedulingQueue queue_ TESSERA_GUARDED_BY(mu_);
   bool news_ TESSERA_GUARDED_BY(mu_) = false;  ///< for the deciding thread
@@ -83,8 +83,8 @@ class Scheduler {
   std::jthread bind_thread_;
 };
 
-/// The merge patch of pods/status that sets PodScheduled=False beside the pod's other conditions; empty if the pod says
-/// so already. `now` in RFC 3339. Pure.
+/// The merge patch of pods/status that sets PodScheduled=False beside the pod's other conditions;
+/// empty if the pod says so already. `now` in RFC 3339. Pure.
 std::string UnscheduledPatch(const rapidjson::Value& pod, const std::string& reason,
                              const std::string& message, const std::string& now);
 

@@ -5,8 +5,8 @@
 
 #include "sim/scheduler/extender.h"
 
-/// The extender API v1 as kube-scheduler speaks it: capitalised Go names, explicit nulls, a Pod without apiVersion and
-/// kind. Pure. Decoders refuse wrong shapes and name the field.
+/// The extender API v1 as kube-scheduler speaks it: capitalised Go names, explicit nulls, a Pod
+/// without apiVersion and kind. Pure. Decoders refuse wrong shapes and name the field.
 namespace tessera::sim::wire {
 
 std::string EncodeExtenderArgs(const rapidjson::Value& pod, const std::vector<std::string>& nodes);
