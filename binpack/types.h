@@ -48,7 +48,7 @@ struct ContainerRequest {
   std::string name{};
   ContainerKind kind = ContainerKind::kApp;
   int index = 0;  ///< in spec.containers (kApp) or in spec.initContainers (kInit, kSidecar)
-  GpuRequest gpu;
+  GpuRequest gpu{};
 
   bool operator==(const ContainerRequest&) const = default;
 };
@@ -82,7 +82,7 @@ enum class Isolation { kShared, kExclusive };
 /// sidecars first, in the order of spec.initContainers, then spec.containers. Empty: not a GPU pod.
 struct PodRequest {
   std::vector<ContainerRequest> containers{};
-  DeviceSelector selector;
+  DeviceSelector selector{};
   PlacementPolicy node_policy = PlacementPolicy::kPack;
   PlacementPolicy gpu_policy = PlacementPolicy::kPack;
   Topology topology = Topology::kNone;

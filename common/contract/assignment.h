@@ -12,10 +12,10 @@ namespace tessera::contract {
 
 /// The record of a scheduling decision, in the pod annotation `tessera.dev/assignment`.
 struct Assignment {
-  std::string node;
+  std::string node{};
   binpack::ComputePolicy compute_policy = binpack::ComputePolicy::kFixedShare;
   binpack::Isolation isolation = binpack::Isolation::kShared;
-  binpack::Placement placement;
+  binpack::Placement placement{};
 
   bool operator==(const Assignment&) const = default;
 };

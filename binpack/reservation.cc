@@ -1,0 +1,91 @@
+#include "binpack/reservation.h"
+
+#include <algorithm>
+
+namespace tessera::binpack {
+namespace {
+
+/// One pod's use of one GPU while its containers are read in order.
+struct Running {
+  std::string uuid;
+  Amount app;
+  Amount sidecars;   ///< started so far
+  Amount init_peak;  ///< the largest init container, with the sidecars started before it
+};
+
+Running& Of(std::vector<Running>& all, const std::string& uuid) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Running& r) { return r.uuid == uuid; });
+  return found != all.end() ? *found : all.emplace_back(Running{uuid, {}, {}, {}});
+}
+
+/// Init containers and sidecars in the order in which they start.
+std::vector<const ContainerPlacement*> InitOrder(const Placement& placement) {
+  std::vector<const ContainerPlacement*> order;
+  for (const ContainerPlacement& container : placement.containers) {
+    if (container.kind != ContainerKind::kApp) order.push_back(&container);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto* a, const auto* b) { return a->index < b->index; });
+  return order;
+}
+
+template <typename Change>
+std::size_t ForEachDevice(NodeInfo& node, const Reservation& reservation, Change change) {
+  std::size_t missing = 0;
+  for (const DeviceReservation& held : reservation.devices) {
+    DeviceInfo* info = FindDevice(node, held.uuid);
+    if (info == nullptr) {
+      ++missing;
+    } else {
+      change(*info, held.amount);
+    }
+  }
+  return missing;
+}
+
+}  // namespace
+
+Reservation ReservationOf(const Placement& placement, Isolation isolation) {
+  std::vector<Running> all;
+  for (const ContainerPlacement* container : InitOrder(placement)) {
+    for (const DeviceShare& share : container->devices) {
+      Running& gpu = Of(all, share.uuid);
+      const Amount amount{share.memory_mib, share.cores_percent};
+      if (container->kind == ContainerKind::kSidecar) {
+        gpu.sidecars += amount;
+      } else {
+        gpu.init_peak = Max(gpu.init_peak, gpu.sidecars + amount);
+      }
+    }
+  }
+  for (const ContainerPlacement& container : placement.containers) {
+    if (container.kind != ContainerKind::kApp) continue;
+    for (const DeviceShare& share : container.devices) {
+      Of(all, share.uuid).app += {share.memory_mib, share.cores_percent};
+    }
+  }
+  Reservation reservation{.exclusive = isolation == Isolation::kExclusive};
+  for (const Running& gpu : all) {
+    reservation.devices.push_back({gpu.uuid, Max(gpu.app + gpu.sidecars, gpu.init_peak)});
+  }
+  return reservation;
+}
+
+std::size_t Reserve(NodeInfo& node, const Reservation& reservation) {
+  return ForEachDevice(node, reservation, [&](DeviceInfo& info, const Amount& amount) {
+    info.used += amount;
+    info.tenants += 1;
+    info.exclusive_tenants += reservation.exclusive ? 1 : 0;
+  });
+}
+
+void Release(NodeInfo& node, const Reservation& reservation) {
+  ForEachDevice(node, reservation, [&](DeviceInfo& info, const Amount& amount) {
+    info.used -= amount;
+    info.tenants -= 1;
+    info.exclusive_tenants -= reservation.exclusive ? 1 : 0;
+  });
+}
+
+}  // namespace tessera::binpack

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "binpack/node.h"
+#include "binpack/types.h"
+
+namespace tessera::binpack {
+
+/// What a pod holds of one GPU from its binding to its end.
+struct DeviceReservation {
+  std::string uuid{};
+  Amount amount;
+
+  bool operator==(const DeviceReservation&) const = default;
+};
+
+/// What a pod holds of a node's GPUs; each GPU once.
+struct Reservation {
+  std::vector<DeviceReservation> devices{};
+  bool exclusive = false;  ///< nobody else may be on these GPUs
+
+  bool operator==(const Reservation&) const = default;
+};
+
+/// Kubernetes' rule for each GPU and each dimension: the larger of (app containers + sidecars) and,
+/// for each init container, (it + the sidecars that were started before it).
+Reservation ReservationOf(const Placement& placement, Isolation isolation);
+
+/// Adds to what is used. Returns how many of the GPUs the node does not have; those are left out.
+std::size_t Reserve(NodeInfo& node, const Reservation& reservation);
+/// Undoes Reserve exactly. REQUIRES: the same reservation was reserved on a node with the same
+/// GPUs.
+void Release(NodeInfo& node, const Reservation& reservation);
+
+}  // namespace tessera::binpack
