@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "common/contract/names.h"
+
+namespace tessera::webhook {
+
+/// How libtessera.so reaches a container; see README.md for what each needs.
+enum class Delivery { kImage, kInit, kHostPath };
+
+/// What admission is configured with. Const after start, but for `delivery` where it is found out.
+struct Options {
+  std::string scheduler_name{names::kSchedulerName};
+  std::string runtime_class;  ///< empty: spec.runtimeClassName is left alone
+  Delivery delivery = Delivery::kInit;
+  std::string library_image;      ///< kImage: libtessera.so at its root; kInit: also `cp` in its PATH
+  std::string library_host_path;  ///< kHostPath: the folder of libtessera.so on each node
+};
+
+}  // namespace tessera::webhook

@@ -1,0 +1,147 @@
+#include "webhook/validate.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "common/contract/names.h"
+#include "webhook/delivery.h"
+#include "webhook/pod_editor.h"
+
+namespace tessera::webhook {
+namespace {
+
+constexpr std::string_view kMirrorAnnotation = "kubernetes.io/config.mirror";
+
+/// Schedulers whose pods we take over: the default one and those of the dialects that we read.
+constexpr std::array<std::string_view, 4> kAdoptedSchedulers = {"", "default-scheduler",
+                                                                "hami-scheduler", "volcano"};
+
+constexpr std::array<std::string_view, 3> kOurDirectories = {
+    names::kLibraryDir, names::kRegionDir, names::kLimitsDir};
+
+tl::unexpected<Error> Refuse(std::string message) {
+  return Fail(Errc::kInvalidArgument, std::move(message));
+}
+
+/// True for "c0-devices" and "i12-limits".
+bool IsSlotKey(std::string_view name) {
+  for (const std::string_view suffix : {names::kDevicesSuffix, names::kLimitsSuffix}) {
+    if (!name.ends_with(suffix)) continue;
+    const std::string_view slot = name.substr(0, name.size() - suffix.size());
+    if (slot.size() < 2 || (slot[0] != 'c' && slot[0] != 'i')) continue;
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (std::all_of(slot.begin() + 1, slot.end(), is_digit)) return true;
+  }
+  return false;
+}
+
+bool IsOurVolume(std::string_view name) {
+  return name == names::kVolumeLibrary || name.starts_with(names::kVolumeRegionPrefix) ||
+         name.starts_with(names::kVolumeLimitsPrefix);
+}
+
+Result<void> CheckMounts(const Container& container, const std::string& where) {
+  if (!container.mounts) return {};
+  for (const VolumeMount& mount : *container.mounts) {
+    const std::string path = CleanPath(mount.path);
+    for (const std::string_view ours : kOurDirectories) {
+      const bool below = path.starts_with(ours) && path.size() > ours.size() &&
+                         path[ours.size()] == '/';
+      if (below || (path == ours && !IsOurVolume(mount.volume))) {
+        return Refuse(where + ".volumeMounts: mountPath " + mount.path +
+                      " is reserved for tessera; mount volume \"" + mount.volume + "\" elsewhere");
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> CheckPreload(const Container& container, const std::string& where) {
+  if (!container.env) return {};
+  for (const EnvVar& variable : *container.env) {
+    if (variable.name == names::kEnvPreload && !variable.literal) {
+      return Refuse(where + ".env: LD_PRELOAD must be a plain value in a container with a GPU, " +
+                    "because tessera's library is put before it");
+    }
+  }
+  return {};
+}
+
+Result<void> CheckContainers(const PodView& pod, const binpack::PodRequest& request) {
+  for (const binpack::ContainerRequest& asked : request.containers) {
+    const bool app = asked.kind == binpack::ContainerKind::kApp;
+    const auto index = static_cast<std::size_t>(asked.index);
+    const std::string where =
+        std::string(app ? "spec.containers[" : "spec.initContainers[") + std::to_string(index) + "]";
+    const auto& list = app ? pod.containers : *pod.init_containers;
+    const Container& container = list.at(index);
+    if (container.privileged) {
+      return Refuse(where + ": container \"" + container.name +
+                    "\" is privileged and asks for a GPU: a privileged container sees every GPU "
+                    "of its node, so no limit would hold");
+    }
+    if (const auto ok = CheckMounts(container, where); !ok) return ok;
+    if (const auto ok = CheckPreload(container, where); !ok) return ok;
+  }
+  return {};
+}
+
+/// The name of the installer belongs to us, wherever it stands.
+Result<void> CheckReservedName(const PodView& pod, const Options& options) {
+  const auto refuse = [](std::string_view where) {
+    return Refuse(std::string(where) + ": the container name " +
+                  std::string(names::kInstallContainer) + " is reserved for tessera");
+  };
+  for (const Container& container : pod.containers) {
+    if (container.name == names::kInstallContainer) return refuse("spec.containers");
+  }
+  if (!pod.init_containers) return {};
+  for (const Container& container : *pod.init_containers) {
+    if (container.name == names::kInstallContainer && !IsInstaller(container, options)) {
+      return refuse("spec.initContainers");
+    }
+  }
+  return {};
+}
+
+Result<void> CheckScheduler(const PodView& pod, const Options& options) {
+  const std::string& name = pod.scheduler_name;
+  const bool adopted = std::find(kAdoptedSchedulers.begin(), kAdoptedSchedulers.end(), name) !=
+                       kAdoptedSchedulers.end();
+  if (adopted || name == options.scheduler_name || name == names::kSchedulerName) return {};
+  return Refuse("spec.schedulerName: \"" + name + "\" does not assign shares of GPUs, so the pod " +
+                "would run unlimited; leave it out or use " + options.scheduler_name);
+}
+
+}  // namespace
+
+bool IsMirrorPod(const PodView& pod) {
+  return pod.annotations && pod.annotations->contains(kMirrorAnnotation);
+}
+
+Result<void> CheckSystemAnnotations(const PodView& pod) {
+  if (!pod.annotations) return {};
+  for (const auto& [key, value] : *pod.annotations) {
+    if (!key.starts_with(names::kPrefix)) continue;
+    const std::string_view name = std::string_view(key).substr(names::kPrefix.size());
+    if (key == names::kAssignment || key == names::kInventory || IsSlotKey(name)) {
+      return Refuse("annotation " + key + " is written by tessera's scheduler; remove it");
+    }
+  }
+  return {};
+}
+
+Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
+                      const Options& options) {
+  if (!pod.node_name.empty()) {
+    return Refuse("spec.nodeName: a pod that asks for a GPU must not name its node \"" +
+                  pod.node_name + "\", because that passes by the scheduler which assigns the GPU; "
+                  "use spec.nodeSelector");
+  }
+  if (const auto ok = CheckScheduler(pod, options); !ok) return ok;
+  if (const auto ok = CheckReservedName(pod, options); !ok) return ok;
+  return CheckContainers(pod, request);
+}
+
+}  // namespace tessera::webhook

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "binpack/types.h"
+#include "common/base/result.h"
+#include "webhook/patch.h"
+#include "webhook/pod_view.h"
+
+/// AdmissionReview v1 from and to JSON. Parsing is total: any text gives a Review.
+namespace tessera::webhook {
+
+struct AdmissionRequest {
+  /// False for what the webhook leaves alone whatever is in it: another kind, operation or subresource. The rest
+  /// is empty then.
+  bool is_pod_creation = false;
+  std::string pod_key;  ///< namespace/name for logs; a generated name stands as "prefix*"
+  PodView pod;
+  Result<binpack::PodRequest> asked;  ///< an error: the pod asks for a GPU in a way that cannot be read
+};
+
+struct Review {
+  std::string uid;                   ///< empty if the review has none
+  Result<AdmissionRequest> request;  ///< an error names the field
+};
+
+/// What admission decides; `patch` only if allowed, `message` and `code` (an HTTP status) only if not.
+struct Decision {
+  bool allowed = true;
+  Patch patch;
+  int code = 0;
+  std::string message;
+};
+
+Review ParseReview(std::string_view text);
+
+/// The whole answer. The one place where the uid goes back.
+std::string EncodeReview(std::string_view uid, const Decision& decision);
+
+}  // namespace tessera::webhook
