@@ -7,6 +7,7 @@ namespace tessera::webhook {
 namespace {
 
 /// The API server shows the message to whoever created the pod, the code decides whether a client tries again.
+constexpr int kBadRequest = 400;
 constexpr int kForbidden = 403;
 constexpr int kUnprocessable = 422;
 
@@ -14,9 +15,11 @@ Decision Refused(int code, const Error& error) {
   return {.allowed = false, .patch = {}, .code = code, .message = error.message};
 }
 
-Patch Mutate(const PodView& pod, binpack::PodRequest request, const Options& options) {
-  PodEditor editor(pod);
+Patch Mutate(const AdmissionRequest& admission, const Options& options) {
+  PodEditor editor(admission.pod);
+  binpack::PodRequest request = *admission.asked;
   PlaceInstaller(editor, request, options);
+  PinContainer(editor, admission.annotated_container);
   NormaliseResources(editor, request);
   SetScheduling(editor, options);
   PlaceVolumes(editor, request, options);
@@ -25,9 +28,7 @@ Patch Mutate(const PodView& pod, binpack::PodRequest request, const Options& opt
   return editor.patch();
 }
 
-}  // namespace
-
-Decision Admit(const AdmissionRequest& request, const Options& options) {
+Decision AdmitPod(const AdmissionRequest& request, const Options& options) {
   if (!request.is_pod_creation || IsMirrorPod(request.pod)) return {};
   if (const auto ok = CheckSystemAnnotations(request.pod); !ok) {
     return Refused(kForbidden, ok.error());
@@ -38,9 +39,22 @@ Decision Admit(const AdmissionRequest& request, const Options& options) {
     return Refused(kForbidden, ok.error());
   }
   return {.allowed = true,
-          .patch = Mutate(request.pod, *request.asked, options),
+          .patch = Mutate(request, options),
           .code = 0,
           .message = ""};
+}
+
+}  // namespace
+
+Decision Admit(const Review& review, const Options& options) {
+  if (review.request) return AdmitPod(*review.request, options);
+  const Error& error = review.request.error();
+  return Refused(kBadRequest, {error.code, "malformed AdmissionReview: " + error.message});
+}
+
+std::string_view OutcomeName(const Decision& decision) {
+  if (decision.allowed) return decision.patch.empty() ? "allowed" : "patched";
+  return decision.code == kBadRequest ? "malformed" : "refused";
 }
 
 }  // namespace tessera::webhook

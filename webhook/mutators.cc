@@ -15,8 +15,9 @@ using binpack::ContainerKind;
 using binpack::ContainerRequest;
 using binpack::PodRequest;
 
-/// Region file plus the page cache's rounding; it counts against the container's memory limit.
-constexpr std::string_view kRegionSizeLimit = "1Mi";
+/// Room for several region files: processes that start together may each prepare one. Only what is written counts
+/// against the container's memory limit.
+constexpr std::string_view kRegionSizeLimit = "4Mi";
 
 constexpr std::array kOurResources = {names::kResourceGpu, names::kResourceGpuMemory,
                                       names::kResourceGpuMemoryPercent, names::kResourceGpuCores};
@@ -136,6 +137,10 @@ void PlaceInstaller(PodEditor& editor, PodRequest& request, const Options& optio
   auto installer = MakeInstaller(options);
   editor.InsertFirstInitContainer(std::move(installer.container), installer.json);
   ShiftInitIndexes(request, 0, +1);
+}
+
+void PinContainer(PodEditor& editor, const std::optional<std::string>& annotated_container) {
+  if (annotated_container) editor.SetAnnotation(names::kContainer, *annotated_container);
 }
 
 void NormaliseResources(PodEditor& editor, const PodRequest& request) {

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <optional>
+#include <string>
+#include <string_view>
+
 #include "binpack/types.h"
 #include "webhook/options.h"
 #include "webhook/pod_editor.h"
@@ -11,6 +15,10 @@ namespace tessera::webhook {
 /// The installer stands first among the init containers, if the delivery has one; `request` follows the indexes
 /// that this moves. Call it before the others: the slots of names.h are made from final indexes.
 void PlaceInstaller(PodEditor& editor, binpack::PodRequest& request, const Options& options);
+
+/// The pod says by name whom its annotations speak of, so that a container which another webhook puts in front later
+/// changes nothing.
+void PinContainer(PodEditor& editor, const std::optional<std::string>& annotated_container);
 
 /// Our canonical resources in limits (and in requests where the container stated ours there), no foreign ones.
 void NormaliseResources(PodEditor& editor, const binpack::PodRequest& request);

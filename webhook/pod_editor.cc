@@ -33,15 +33,24 @@ Container& PodEditor::At(ContainerRef ref) {
   return list.at(static_cast<std::size_t>(ref.index));
 }
 
-void PodEditor::SetLabel(std::string_view key, std::string_view value) {
-  if (!pod_.labels) {
-    Add("/metadata/labels", "{}");
-    pod_.labels.emplace();
+void PodEditor::SetMetadata(std::string_view map, std::optional<StringMap>& entries,
+                            std::string_view key, std::string_view value) {
+  if (!entries) {
+    Add(Pointer({"metadata", map}), "{}");
+    entries.emplace();
   }
-  const auto found = pod_.labels->find(key);
-  if (found != pod_.labels->end() && found->second == value) return;
-  Add(Pointer({"metadata", "labels", key}), Quote(value));
-  (*pod_.labels)[std::string(key)] = value;
+  const auto found = entries->find(key);
+  if (found != entries->end() && found->second == value) return;
+  Add(Pointer({"metadata", map, key}), Quote(value));
+  (*entries)[std::string(key)] = value;
+}
+
+void PodEditor::SetAnnotation(std::string_view key, std::string_view value) {
+  SetMetadata("annotations", pod_.annotations, key, value);
+}
+
+void PodEditor::SetLabel(std::string_view key, std::string_view value) {
+  SetMetadata("labels", pod_.labels, key, value);
 }
 
 void PodEditor::SetSchedulerName(std::string_view name) {

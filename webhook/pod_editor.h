@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +24,7 @@ class PodEditor {
   const PodView& pod() const { return pod_; }
   const Patch& patch() const { return patch_; }
 
+  void SetAnnotation(std::string_view key, std::string_view value);
   void SetLabel(std::string_view key, std::string_view value);
   void SetSchedulerName(std::string_view name);
   void SetRuntimeClass(std::string_view name);
@@ -50,6 +52,8 @@ class PodEditor {
   Container& At(ContainerRef ref);
 
  private:
+  void SetMetadata(std::string_view map, std::optional<StringMap>& entries, std::string_view key,
+                   std::string_view value);
   void Add(std::string path, std::string value);
   void Replace(std::string path, std::string value);
   void Remove(std::string path);

@@ -40,6 +40,9 @@ Result<AdmissionRequest> DecodeRequest(const Value& request) {
   if (!view) return Fail(view.error().code, "object." + view.error().message);
   parsed.pod = *std::move(view);
   parsed.asked = contract::DecodePodRequest(*pod);
+  if (parsed.asked) {
+    TESSERA_TRY(parsed.annotated_container, contract::AnnotatedContainer(*pod));
+  }
   return parsed;
 }
 

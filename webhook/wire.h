@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ struct AdmissionRequest {
   bool is_pod_creation = false;
   std::string pod_key;  ///< namespace/name for logs; a generated name stands as "prefix*"
   PodView pod;
+  /// Whom the pod's gpu-… annotations speak of; nothing without them.
+  std::optional<std::string> annotated_container;
   Result<binpack::PodRequest> asked;  ///< an error: the pod asks for a GPU in a way that cannot be read
 };
 

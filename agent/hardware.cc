@@ -1,0 +1,47 @@
+#include "agent/hardware.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/log.h"
+
+namespace tessera::agent {
+
+Result<NvmlReading> Hardware::Read() {
+  if (!nvml_) {
+    TESSERA_TRY(nvml_, open_());
+  }
+  auto reading = nvml_->Read();
+  const bool trouble = !reading || std::any_of(reading->gpus.begin(), reading->gpus.end(),
+                                               [](const auto& gpu) { return !gpu.trouble.empty(); });
+  if (trouble) nvml_.reset();
+  return reading;
+}
+
+contract::Inventory Hardware::Refresh() {
+  auto reading = Read();
+  State state;
+  state.up = reading.has_value();
+  state.reason = reading ? "" : reading.error().message;
+  state.inventory =
+      reading ? tracker_.Update(*reading) : tracker_.UpdateUnavailable(state.reason);
+  if (reading) state.reading = *std::move(reading);
+  contract::Inventory inventory = state.inventory;
+  const std::lock_guard lock(mu_);
+  if (state.up != state_.up || state.reason != state_.reason) {
+    if (state.up) {
+      log::Info("NVML answers", {{"gpus", inventory.gpus.size()}});
+    } else {
+      log::Warn("NVML does not answer; no GPU is offered", {{"reason", state.reason}});
+    }
+  }
+  state_ = std::move(state);
+  return inventory;
+}
+
+Hardware::State Hardware::Now() const {
+  const std::lock_guard lock(mu_);
+  return state_;
+}
+
+}  // namespace tessera::agent

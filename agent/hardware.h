@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "agent/inventory_tracker.h"
+#include "agent/nvml.h"
+#include "common/base/thread_annotations.h"
+
+namespace tessera::agent {
+
+/// The node's GPUs as NVML tells them, read again at each Refresh. NVML is opened anew while it does not answer and
+/// while a GPU is in trouble, because a driver that was reloaded and a GPU that was reset show up only then.
+/// Refresh: one thread. The rest: thread-safe.
+class Hardware {
+ public:
+  using Open = std::function<Result<std::unique_ptr<Nvml>>()>;
+  explicit Hardware(Open open) : open_(std::move(open)) {}
+
+  /// The inventory now.
+  contract::Inventory Refresh();
+
+  struct State {
+    contract::Inventory inventory;
+    NvmlReading reading;  ///< the last that worked
+    bool up = false;      ///< NVML answered at the last Refresh
+    std::string reason;   ///< why not
+  };
+  State Now() const;
+
+ private:
+  Result<NvmlReading> Read();
+
+  const Open open_;
+  std::unique_ptr<Nvml> nvml_;   // Refresh's thread
+  InventoryTracker tracker_;     // Refresh's thread
+  mutable std::mutex mu_;
+  State state_ TESSERA_GUARDED_BY(mu_) = {.inventory = {}, .reading = {}, .up = false, .reason = "not read yet"};
+};
+
+}  // namespace tessera::agent

@@ -1,0 +1,198 @@
+#include "agent/metrics.h"
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+#include <prometheus/client_metric.h>
+
+#include "binpack/reservation.h"
+
+namespace tessera::agent {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+constexpr double kBytesPerMib = 1024.0 * 1024.0;
+
+/// Families in the order in which they are declared; equal labels are added once, the first value stays.
+class Families {
+ public:
+  void Declare(const std::string& name, MetricType type, const std::string& help) {
+    index_[name] = families_.size();
+    MetricFamily family;
+    family.name = name;
+    family.help = help;
+    family.type = type;
+    families_.push_back(std::move(family));
+    seen_.emplace_back();
+  }
+
+  /// REQUIRES: `name` is declared.
+  void Add(const std::string& name, const Labels& labels, double value) {
+    const std::size_t at = index_.at(name);
+    if (!seen_[at].insert(labels).second) return;
+    ClientMetric metric;
+    for (const auto& [label, text] : labels) metric.label.push_back({label, text});
+    if (families_[at].type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    families_[at].metric.push_back(std::move(metric));
+  }
+
+  /// Those that have a series.
+  std::vector<MetricFamily> Take() {
+    std::erase_if(families_, [](const auto& family) { return family.metric.empty(); });
+    return std::move(families_);
+  }
+
+ private:
+  std::map<std::string, std::size_t> index_;
+  std::vector<MetricFamily> families_;
+  std::vector<std::set<Labels>> seen_;
+};
+
+void DeclareGpuFamilies(Families& families) {
+  const auto gauge = [&](const char* name, const char* help) {
+    families.Declare(name, MetricType::Gauge, help);
+  };
+  gauge("tessera_gpu_info", "1; which model and index a GPU has.");
+  gauge("tessera_gpu_healthy", "1 if the GPU can be shared now, 0 if not.");
+  gauge("tessera_gpu_memory_capacity_bytes", "Memory of the GPU.");
+  gauge("tessera_gpu_memory_used_bytes", "Memory in use on the GPU as NVML tells it, by anybody.");
+  gauge("tessera_gpu_memory_allocated_bytes", "Memory that pods on this node were given.");
+  gauge("tessera_gpu_cores_capacity_ratio", "Compute of the GPU; 1 is one whole GPU.");
+  gauge("tessera_gpu_cores_allocated_ratio", "Compute that pods on this node were given.");
+  gauge("tessera_gpu_shared_pods", "Pods that were given a part of the GPU.");
+}
+
+void DeclareContainerFamilies(Families& families) {
+  const auto gauge = [&](const char* name, const char* help) {
+    families.Declare(name, MetricType::Gauge, help);
+  };
+  const auto counter = [&](const char* name, const char* help) {
+    families.Declare(name, MetricType::Counter, help);
+  };
+  gauge("tessera_container_gpu_memory_limit_bytes", "Memory that the container may use of the GPU.");
+  gauge("tessera_container_gpu_memory_used_bytes",
+        "Memory that the container uses as the interceptor accounts it; 0 without the interceptor.");
+  gauge("tessera_container_gpu_core_limit_ratio", "Compute that the container was given.");
+  counter("tessera_container_gpu_memory_denied_total",
+          "Allocations that were refused because of the limit.");
+  counter("tessera_container_launches_total", "Kernel and graph launches.");
+  gauge("tessera_interceptor_attached",
+        "1 if the interceptor accounts in this running container; 0 means that its limits do not hold.");
+}
+
+void DeclareAgentFamilies(Families& families) {
+  families.Declare("tessera_agent_nvml_up", MetricType::Gauge, "1 if NVML answers.");
+  families.Declare("tessera_agent_regions_unreadable", MetricType::Gauge,
+                   "Containers whose region file is there but not readable.");
+  families.Declare("tessera_agent_assignments_unreadable", MetricType::Gauge,
+                   "Pods whose assignment annotation is there but not readable.");
+}
+
+struct Allocation {
+  binpack::Amount amount;
+  int pods = 0;
+};
+
+std::map<std::string, Allocation> AllocationsOf(const std::vector<Pod>& pods) {
+  std::map<std::string, Allocation> allocations;
+  for (const Pod& pod : pods) {
+    if (!pod.assignment) continue;
+    const auto reservation =
+        binpack::ReservationOf(pod.assignment->placement, pod.assignment->isolation);
+    for (const auto& device : reservation.devices) {
+      Allocation& allocation = allocations[device.uuid];
+      allocation.amount += device.amount;
+      ++allocation.pods;
+    }
+  }
+  return allocations;
+}
+
+void AddGpus(const NodeState& state, Families& families) {
+  auto allocations = AllocationsOf(state.pods);
+  for (const binpack::GpuDevice& gpu : state.inventory.gpus) {
+    const Labels labels = {{"node", state.node}, {"gpu_uuid", gpu.uuid}};
+    const Allocation& allocation = allocations[gpu.uuid];
+    Labels info = labels;
+    info.emplace_back("model", gpu.model);
+    info.emplace_back("index", std::to_string(gpu.index));
+    families.Add("tessera_gpu_info", info, 1);
+    families.Add("tessera_gpu_healthy", labels, gpu.healthy ? 1 : 0);
+    families.Add("tessera_gpu_memory_capacity_bytes", labels,
+                 static_cast<double>(gpu.memory_mib) * kBytesPerMib);
+    families.Add("tessera_gpu_memory_allocated_bytes", labels,
+                 static_cast<double>(allocation.amount.memory_mib) * kBytesPerMib);
+    families.Add("tessera_gpu_cores_capacity_ratio", labels,
+                 static_cast<double>(gpu.cores_percent) / 100);
+    families.Add("tessera_gpu_cores_allocated_ratio", labels,
+                 static_cast<double>(allocation.amount.cores_percent) / 100);
+    families.Add("tessera_gpu_shared_pods", labels, allocation.pods);
+  }
+  for (const GpuReading& gpu : state.reading.gpus) {
+    if (gpu.uuid.empty() || !gpu.trouble.empty()) continue;
+    families.Add("tessera_gpu_memory_used_bytes", {{"node", state.node}, {"gpu_uuid", gpu.uuid}},
+                 static_cast<double>(gpu.memory_used_bytes));
+  }
+}
+
+void AddContainers(const NodeState& state, Families& families) {
+  for (const ContainerUsage& usage : state.containers) {
+    const Labels who = {{"namespace", usage.space},
+                        {"pod", usage.pod},
+                        {"container", usage.container}};
+    for (const DeviceUsage& device : usage.devices) {
+      Labels labels = {{"node", state.node}, {"gpu_uuid", device.uuid}};
+      labels.insert(labels.end(), who.begin(), who.end());
+      families.Add("tessera_container_gpu_memory_limit_bytes", labels,
+                   static_cast<double>(device.limit_mib) * kBytesPerMib);
+      families.Add("tessera_container_gpu_memory_used_bytes", labels,
+                   static_cast<double>(device.used_bytes));
+      families.Add("tessera_container_gpu_core_limit_ratio", labels,
+                   static_cast<double>(device.cores_percent) / 100);
+      families.Add("tessera_container_gpu_memory_denied_total", labels,
+                   static_cast<double>(device.denied));
+      families.Add("tessera_container_launches_total", labels,
+                   static_cast<double>(device.launches));
+    }
+    if (!usage.running && !usage.attached) continue;
+    Labels labels = {{"node", state.node}};
+    labels.insert(labels.end(), who.begin(), who.end());
+    families.Add("tessera_interceptor_attached", labels, usage.attached ? 1 : 0);
+  }
+}
+
+void AddAgent(const NodeState& state, Families& families) {
+  double regions = 0;
+  double assignments = 0;
+  for (const ContainerUsage& usage : state.containers) regions += usage.region_bad ? 1 : 0;
+  for (const Pod& pod : state.pods) assignments += pod.assignment_error.empty() ? 0 : 1;
+  const Labels labels = {{"node", state.node}};
+  families.Add("tessera_agent_nvml_up", labels, state.nvml_up ? 1 : 0);
+  families.Add("tessera_agent_regions_unreadable", labels, regions);
+  families.Add("tessera_agent_assignments_unreadable", labels, assignments);
+}
+
+}  // namespace
+
+std::vector<MetricFamily> BuildFamilies(const NodeState& state) {
+  Families families;
+  DeclareGpuFamilies(families);
+  DeclareContainerFamilies(families);
+  DeclareAgentFamilies(families);
+  AddGpus(state, families);
+  AddContainers(state, families);
+  AddAgent(state, families);
+  return families.Take();
+}
+
+}  // namespace tessera::agent

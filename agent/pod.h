@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "common/contract/assignment.h"
+
+namespace tessera::agent {
+
+struct ContainerInfo {
+  std::string name;
+  bool running = false;
+};
+
+/// A pod of this node as far as the agent looks at it.
+struct Pod {
+  std::string uid;
+  std::string space;  ///< namespace
+  std::string name;
+  bool finished = false;                            ///< Succeeded or Failed: it holds nothing any more
+  std::map<std::string, ContainerInfo> containers;  ///< by slot: "c0", "i1"
+  std::optional<contract::Assignment> assignment;   ///< none: not a GPU pod, or `assignment_error`
+  std::string assignment_error;
+
+  std::string key() const { return space + "/" + name; }
+};
+
+}  // namespace tessera::agent
