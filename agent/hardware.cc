@@ -12,8 +12,9 @@ Result<NvmlReading> Hardware::Read() {
     TESSERA_TRY(nvml_, open_());
   }
   auto reading = nvml_->Read();
-  const bool trouble = !reading || std::any_of(reading->gpus.begin(), reading->gpus.end(),
-                                               [](const auto& gpu) { return !gpu.trouble.empty(); });
+  const bool trouble =
+      !reading || std::any_of(reading->gpus.begin(), reading->gpus.end(),
+                              [](const auto& gpu) { return !gpu.trouble.empty(); });
   if (trouble) nvml_.reset();
   return reading;
 }
@@ -23,8 +24,7 @@ contract::Inventory Hardware::Refresh() {
   State state;
   state.up = reading.has_value();
   state.reason = reading ? "" : reading.error().message;
-  state.inventory =
-      reading ? tracker_.Update(*reading) : tracker_.UpdateUnavailable(state.reason);
+  state.inventory = reading ? tracker_.Update(*reading) : tracker_.UpdateUnavailable(state.reason);
   if (reading) state.reading = *std::move(reading);
   contract::Inventory inventory = state.inventory;
   const std::lock_guard lock(mu_);

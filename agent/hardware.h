@@ -11,9 +11,9 @@
 
 namespace tessera::agent {
 
-/// The node's GPUs as NVML tells them, read again at each Refresh. NVML is opened anew while it does not answer and
-/// while a GPU is in trouble, because a driver that was reloaded and a GPU that was reset show up only then.
-/// Refresh: one thread. The rest: thread-safe.
+/// The node's GPUs as NVML tells them, read again at each Refresh. NVML is opened anew while it
+/// does not answer and while a GPU is in trouble, because a driver that was reloaded and a GPU that
+/// was reset show up only then. Refresh: one thread. The rest: thread-safe.
 class Hardware {
  public:
   using Open = std::function<Result<std::unique_ptr<Nvml>>()>;
@@ -34,10 +34,11 @@ class Hardware {
   Result<NvmlReading> Read();
 
   const Open open_;
-  std::unique_ptr<Nvml> nvml_;   // Refresh's thread
-  InventoryTracker tracker_;     // Refresh's thread
+  std::unique_ptr<Nvml> nvml_;  // Refresh's thread
+  InventoryTracker tracker_;    // Refresh's thread
   mutable std::mutex mu_;
-  State state_ TESSERA_GUARDED_BY(mu_) = {.inventory = {}, .reading = {}, .up = false, .reason = "not read yet"};
+  State state_ TESSERA_GUARDED_BY(mu_) = {
+      .inventory = {}, .reading = {}, .up = false, .reason = "not read yet"};
 };
 
 }  // namespace tessera::agent

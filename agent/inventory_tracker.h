@@ -8,9 +8,9 @@
 
 namespace tessera::agent {
 
-/// Turns readings into the node's inventory. Remembers each GPU that it has seen, so that one which falls off the bus
-/// stays in the inventory, unhealthy and with a reason, until it answers again. Pure but for that memory.
-/// One thread only.
+/// Turns readings into the node's inventory. Remembers each GPU that it has seen, so that one which
+/// falls off the bus stays in the inventory, unhealthy and with a reason, until it answers again.
+/// Pure but for that memory. One thread only.
 class InventoryTracker {
  public:
   /// A reading that worked as a whole.

@@ -19,7 +19,8 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 
 constexpr double kBytesPerMib = 1024.0 * 1024.0;
 
-/// Families in the order in which they are declared; equal labels are added once, the first value stays.
+/// Families in the order in which they are declared; equal labels are added once, the first value
+/// stays.
 class Families {
  public:
   void Declare(const std::string& name, MetricType type, const std::string& help) {
@@ -79,15 +80,18 @@ void DeclareContainerFamilies(Families& families) {
   const auto counter = [&](const char* name, const char* help) {
     families.Declare(name, MetricType::Counter, help);
   };
-  gauge("tessera_container_gpu_memory_limit_bytes", "Memory that the container may use of the GPU.");
-  gauge("tessera_container_gpu_memory_used_bytes",
-        "Memory that the container uses as the interceptor accounts it; 0 without the interceptor.");
+  gauge("tessera_container_gpu_memory_limit_bytes",
+        "Memory that the container may use of the GPU.");
+  gauge(
+      "tessera_container_gpu_memory_used_bytes",
+      "Memory that the container uses as the interceptor accounts it; 0 without the interceptor.");
   gauge("tessera_container_gpu_core_limit_ratio", "Compute that the container was given.");
   counter("tessera_container_gpu_memory_denied_total",
           "Allocations that were refused because of the limit.");
   counter("tessera_container_launches_total", "Kernel and graph launches.");
   gauge("tessera_interceptor_attached",
-        "1 if the interceptor accounts in this running container; 0 means that its limits do not hold.");
+        "1 if the interceptor accounts in this running container; 0 means that its limits do not "
+        "hold.");
 }
 
 void DeclareAgentFamilies(Families& families) {
@@ -147,9 +151,8 @@ void AddGpus(const NodeState& state, Families& families) {
 
 void AddContainers(const NodeState& state, Families& families) {
   for (const ContainerUsage& usage : state.containers) {
-    const Labels who = {{"namespace", usage.space},
-                        {"pod", usage.pod},
-                        {"container", usage.container}};
+    const Labels who = {
+        {"namespace", usage.space}, {"pod", usage.pod}, {"container", usage.container}};
     for (const DeviceUsage& device : usage.devices) {
       Labels labels = {{"node", state.node}, {"gpu_uuid", device.uuid}};
       labels.insert(labels.end(), who.begin(), who.end());

@@ -24,8 +24,8 @@ struct NodeState {
   std::vector<ContainerUsage> containers;
 };
 
-/// The agent's metric families; README.md lists them. Pure. A series exists as long as its GPU or pod does, and no two
-/// have equal labels whatever the input is.
+/// The agent's metric families; README.md lists them. Pure. A series exists as long as its GPU or
+/// pod does, and no two have equal labels whatever the input is.
 std::vector<prometheus::MetricFamily> BuildFamilies(const NodeState& state);
 
 /// Reads the state on each scrape. Thread-safe if `read` is.

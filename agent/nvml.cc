@@ -12,7 +12,8 @@
 namespace tessera::agent {
 namespace {
 
-/// The functions that we call, typed by the vendor's prototypes. Those below `Optional` may be null.
+/// The functions that we call, typed by the vendor's prototypes. Those below `Optional` may be
+/// null.
 struct Functions {
   decltype(&nvmlInit_v2) init = nullptr;
   decltype(&nvmlShutdown) shutdown = nullptr;

@@ -7,7 +7,8 @@
 
 #include "common/base/result.h"
 
-/// NVML, opened at run time: the agent starts and says why it has no GPUs where the driver is missing.
+/// NVML, opened at run time: the agent starts and says why it has no GPUs where the driver is
+/// missing.
 namespace tessera::agent {
 
 /// What NVML tells of one GPU now.
@@ -30,13 +31,15 @@ struct NvmlReading {
 class Nvml {
  public:
   virtual ~Nvml() = default;
-  /// Errors (kUnavailable): NVML as a whole does not answer. A single GPU's trouble stands in its reading.
+  /// Errors (kUnavailable): NVML as a whole does not answer. A single GPU's trouble stands in its
+  /// reading.
   virtual Result<NvmlReading> Read() = 0;
 };
 
-/// Opens `library` ("libnvidia-ml.so.1"). Errors (kUnavailable) say what is missing: the library, a symbol of it
-/// (named), or the driver. `sysfs` is where the kernel tells a PCI device's NUMA node.
-Result<std::unique_ptr<Nvml>> OpenNvml(const std::string& library, const std::string& sysfs = "/sys");
+/// Opens `library` ("libnvidia-ml.so.1"). Errors (kUnavailable) say what is missing: the library, a
+/// symbol of it (named), or the driver. `sysfs` is where the kernel tells a PCI device's NUMA node.
+Result<std::unique_ptr<Nvml>> OpenNvml(const std::string& library,
+                                       const std::string& sysfs = "/sys");
 
 /// "0000:3b:00.0", as sysfs has it, from NVML's "00000000:3B:00.0". Empty if it is no bus id.
 std::string SysfsPciName(const std::string& bus_id);

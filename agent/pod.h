@@ -18,7 +18,7 @@ struct Pod {
   std::string uid;
   std::string space;  ///< namespace
   std::string name;
-  bool finished = false;                            ///< Succeeded or Failed: it holds nothing any more
+  bool finished = false;  ///< Succeeded or Failed: it holds nothing any more
   std::map<std::string, ContainerInfo> containers;  ///< by slot: "c0", "i1"
   std::optional<contract::Assignment> assignment;   ///< none: not a GPU pod, or `assignment_error`
   std::string assignment_error;

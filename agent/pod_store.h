@@ -11,8 +11,8 @@
 
 namespace tessera::agent {
 
-/// The pods of this node, as the watch tells them. Only those with an assignment (readable or not) are kept.
-/// Thread-safe.
+/// The pods of this node, as the watch tells them. Only those with an assignment (readable or not)
+/// are kept. Thread-safe.
 class PodStore {
  public:
   void Upsert(Pod pod);

@@ -51,8 +51,7 @@ Result<int> NodePublisher::Write(const Work& work) {
     TESSERA_TRY([[maybe_unused]] const auto node,
                 client_.Patch(Path(), kube::PatchType::kMerge, *patches.metadata));
     ++writes;
-    log::Info("inventory written",
-              {{"node", node_name_}, {"gpus", work.inventory.gpus.size()}});
+    log::Info("inventory written", {{"node", node_name_}, {"gpus", work.inventory.gpus.size()}});
   }
   if (patches.status) {
     TESSERA_TRY([[maybe_unused]] const auto node,

@@ -14,9 +14,10 @@ namespace tessera::agent {
 
 /// Keeps the node's inventory annotation and capacity equal to the hardware.
 ///
-/// Level-triggered: what counts is what the node says, as the watch told it last, never what was once written. When the
-/// two seem to differ the node is read again, and only a difference that is still there is written, so a slow watch
-/// causes no second write. A failed write is tried again after a growing pause. Thread-safe.
+/// Level-triggered: what counts is what the node says, as the watch told it last, never what was
+/// once written. When the two seem to differ the node is read again, and only a difference that is
+/// still there is written, so a slow watch causes no second write. A failed write is tried again
+/// after a growing pause. Thread-safe.
 class NodePublisher {
  public:
   static constexpr std::chrono::seconds kFirstPause{1};
@@ -30,8 +31,8 @@ class NodePublisher {
   /// The watch says that there is no such node.
   void ObserveGone();
 
-  /// Writes what is due. Returns the number of writes, or why one failed (it will be tried again). Nothing is asked of
-  /// the API server while nothing has changed.
+  /// Writes what is due. Returns the number of writes, or why one failed (it will be tried again).
+  /// Nothing is asked of the API server while nothing has changed.
   Result<int> Reconcile();
 
   /// Why the node does not say yet what exists; empty if it does. For readyz.

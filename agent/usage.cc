@@ -64,7 +64,8 @@ ContainerUsage UsageReader::ReadContainer(const Pod& pod,
   usage.space = pod.space;
   usage.pod = pod.name;
   const auto found = pod.containers.find(slot);
-  // An assignment may speak of a container that the pod does not have: its series keep the slot's name.
+  // An assignment may speak of a container that the pod does not have: its series keep the slot's
+  // name.
   usage.container = found == pod.containers.end() ? slot : found->second.name;
   usage.running = found != pod.containers.end() && found->second.running;
   usage.devices = Granted(placement);

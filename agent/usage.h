@@ -31,8 +31,8 @@ struct ContainerUsage {
   std::vector<DeviceUsage> devices;
 };
 
-/// Reads the regions of a node's containers. Tenants own those files, so nothing in one is believed about another
-/// container or about a GPU that its container was not given. Thread-safe.
+/// Reads the regions of a node's containers. Tenants own those files, so nothing in one is believed
+/// about another container or about a GPU that its container was not given. Thread-safe.
 class UsageReader {
  public:
   /// `pods_dir` is the kubelet's: <pods_dir>/<uid>/volumes/kubernetes.io~empty-dir/<volume>/.

@@ -17,7 +17,8 @@ std::string QuantityText(const Value& value) {
   return value.IsString() ? std::string(json::View(value)) : json::Dump(value);
 }
 
-/// Names of the containers that run now, from one of the status lists. A list of another shape tells of none.
+/// Names of the containers that run now, from one of the status lists. A list of another shape
+/// tells of none.
 void AddRunning(const Value& pod, std::string_view list, std::set<std::string, std::less<>>& into) {
   const Value* statuses = json::FindPath(pod, {"status", list});
   if (statuses == nullptr || !statuses->IsArray()) return;

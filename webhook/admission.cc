@@ -6,7 +6,8 @@
 namespace tessera::webhook {
 namespace {
 
-/// The API server shows the message to whoever created the pod, the code decides whether a client tries again.
+/// The API server shows the message to whoever created the pod, the code decides whether a client
+/// tries again.
 constexpr int kBadRequest = 400;
 constexpr int kForbidden = 403;
 constexpr int kUnprocessable = 422;
@@ -38,10 +39,7 @@ Decision AdmitPod(const AdmissionRequest& request, const Options& options) {
   if (const auto ok = Validate(request.pod, *request.asked, options); !ok) {
     return Refused(kForbidden, ok.error());
   }
-  return {.allowed = true,
-          .patch = Mutate(request, options),
-          .code = 0,
-          .message = ""};
+  return {.allowed = true, .patch = Mutate(request, options), .code = 0, .message = ""};
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 
 namespace tessera::webhook {
 
-/// Decides about one review: refuse with a reason, allow unchanged, or allow with a patch. Pure. A review that cannot
-/// be read is refused: what is let through unread would run unlimited.
+/// Decides about one review: refuse with a reason, allow unchanged, or allow with a patch. Pure. A
+/// review that cannot be read is refused: what is let through unread would run unlimited.
 Decision Admit(const Review& review, const Options& options);
 
 /// "allowed", "patched", "refused" or "malformed": the label of the metric.

@@ -25,9 +25,10 @@ enum class Renewal {
   kAll,
 };
 
-/// The leaf is renewed at two thirds of its life, when it does not fit its key, its CA or `names`, and when the clock
-/// stands before its begin. The CA is made anew (and then everything is) when it is missing, does not fit its key, or
-/// would not outlive a leaf of `leaf_life`. std::nullopt means missing or unreadable.
+/// The leaf is renewed at two thirds of its life, when it does not fit its key, its CA or `names`,
+/// and when the clock stands before its begin. The CA is made anew (and then everything is) when it
+/// is missing, does not fit its key, or would not outlive a leaf of `leaf_life`. std::nullopt means
+/// missing or unreadable.
 Renewal DecideRenewal(const std::optional<CertificateState>& authority,
                       const std::optional<CertificateState>& leaf,
                       const std::vector<std::string>& names, std::chrono::seconds leaf_life,

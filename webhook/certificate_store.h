@@ -12,11 +12,12 @@
 
 namespace tessera::webhook {
 
-/// Our own CA and server certificate in a folder: ca.crt, ca.key, tls.crt, tls.key (PEM; keys have mode 0600).
+/// Our own CA and server certificate in a folder: ca.crt, ca.key, tls.crt, tls.key (PEM; keys have
+/// mode 0600).
 ///
-/// Each file is replaced atomically; a crash between two files leaves a pair that does not match, which the next
-/// EnsureFresh repairs. Several processes may share the folder: a lock file makes one of them write at a time.
-/// One thread only.
+/// Each file is replaced atomically; a crash between two files leaves a pair that does not match,
+/// which the next EnsureFresh repairs. Several processes may share the folder: a lock file makes
+/// one of them write at a time. One thread only.
 class CertificateStore {
  public:
   static constexpr std::chrono::hours kAuthorityLife{24 * 3650};

@@ -126,8 +126,7 @@ Certificate Begin(EVP_PKEY* key, const char* subject, const Lifetime& lifetime) 
   const bool good =
       raw != nullptr && X509_set_version(raw, X509_VERSION_3) == 1 && SetSerial(raw) &&
       ASN1_TIME_set(X509_getm_notBefore(raw), from) != nullptr &&
-      ASN1_TIME_set(X509_getm_notAfter(raw), until) != nullptr &&
-      X509_set_pubkey(raw, key) == 1 &&
+      ASN1_TIME_set(X509_getm_notAfter(raw), until) != nullptr && X509_set_pubkey(raw, key) == 1 &&
       X509_NAME_add_entry_by_txt(X509_get_subject_name(raw), "CN", MBSTRING_UTF8,
                                  reinterpret_cast<const unsigned char*>(subject), -1, -1, 0) == 1;
   return good ? std::move(certificate) : nullptr;

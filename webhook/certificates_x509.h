@@ -26,12 +26,13 @@ struct Lifetime {
 /// A certificate authority that signs itself.
 Result<KeyPair> MakeAuthority(const Lifetime& lifetime);
 
-/// A server certificate for `names` (DNS names, IP addresses). Errors: kInvalidArgument names the bad name.
+/// A server certificate for `names` (DNS names, IP addresses). Errors: kInvalidArgument names the
+/// bad name.
 Result<KeyPair> MakeLeaf(const KeyPair& authority, const std::vector<std::string>& names,
                          const Lifetime& lifetime);
 
-/// What a pair on disk is; `authority` is the PEM of the CA that should have signed it. Nothing if the certificate
-/// cannot be read; a key that cannot be read does not match.
+/// What a pair on disk is; `authority` is the PEM of the CA that should have signed it. Nothing if
+/// the certificate cannot be read; a key that cannot be read does not match.
 std::optional<CertificateState> Inspect(const KeyPair& pair, std::string_view authority);
 
 }  // namespace tessera::webhook

@@ -19,8 +19,8 @@ Result<int> LeadingNumber(const std::string& text, std::string_view name) {
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || number < 0) {
-    return Fail(Errc::kInvalidArgument, std::string(name) + " must start with a number, not \"" +
-                                            text + "\"");
+    return Fail(Errc::kInvalidArgument,
+                std::string(name) + " must start with a number, not \"" + text + "\"");
   }
   return number;
 }
@@ -40,7 +40,8 @@ std::string InstallerJson(const Container& installer, std::string_view mount) {
   writer.EndArray();
   // Quota and LimitRange look at every container; so does the "restricted" Pod Security Standard.
   writer.Key("resources");
-  writer.Raw(R"({"limits":{"cpu":"100m","memory":"32Mi"},"requests":{"cpu":"10m","memory":"16Mi"}})");
+  writer.Raw(
+      R"({"limits":{"cpu":"100m","memory":"32Mi"},"requests":{"cpu":"10m","memory":"16Mi"}})");
   writer.Key("securityContext");
   writer.Raw(
       R"({"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true,)"
@@ -109,8 +110,8 @@ Installer MakeInstaller(const Options& options) {
   container.image = options.library_image;
   container.command = {"cp", std::string("/") + names::kLibraryName, names::kLibraryPath};
   container.has_resources = true;
-  container.env.emplace().push_back({names::kEnvVisibleDevices, "void",
-                                     EnvLiteral(names::kEnvVisibleDevices, "void")});
+  container.env.emplace().push_back(
+      {names::kEnvVisibleDevices, "void", EnvLiteral(names::kEnvVisibleDevices, "void")});
   container.mounts.emplace().push_back(
       {std::string(names::kVolumeLibrary), names::kLibraryDir, mount});
   installer.json = InstallerJson(container, mount);

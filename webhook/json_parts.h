@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-/// JSON texts of the pieces that admission adds to a pod. Kubernetes' defaults are written out, so that a piece that
-/// went through the API server compares equal to a new one.
+/// JSON texts of the pieces that admission adds to a pod. Kubernetes' defaults are written out, so
+/// that a piece that went through the API server compares equal to a new one.
 namespace tessera::webhook {
 
 std::string EnvLiteral(std::string_view name, std::string_view value);

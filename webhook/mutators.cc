@@ -15,8 +15,8 @@ using binpack::ContainerKind;
 using binpack::ContainerRequest;
 using binpack::PodRequest;
 
-/// Room for several region files: processes that start together may each prepare one. Only what is written counts
-/// against the container's memory limit.
+/// Room for several region files: processes that start together may each prepare one. Only what is
+/// written counts against the container's memory limit.
 constexpr std::string_view kRegionSizeLimit = "4Mi";
 
 constexpr std::array kOurResources = {names::kResourceGpu, names::kResourceGpuMemory,
@@ -172,9 +172,8 @@ void PlaceVolumes(PodEditor& editor, const PodRequest& request, const Options& o
     const std::string region = std::string(names::kVolumeRegionPrefix) + slot;
     const std::string limits = std::string(names::kVolumeLimitsPrefix) + slot;
     editor.SetVolume(region, MemoryVolume(region, kRegionSizeLimit));
-    editor.SetVolume(limits,
-                     AnnotationFileVolume(limits, names::kLimitsFileName,
-                                          names::SlotKey(slot, names::kLimitsSuffix)));
+    editor.SetVolume(limits, AnnotationFileVolume(limits, names::kLimitsFileName,
+                                                  names::SlotKey(slot, names::kLimitsSuffix)));
   }
 }
 

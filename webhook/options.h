@@ -14,7 +14,7 @@ struct Options {
   std::string scheduler_name{names::kSchedulerName};
   std::string runtime_class;  ///< empty: spec.runtimeClassName is left alone
   Delivery delivery = Delivery::kInit;
-  std::string library_image;      ///< kImage: libtessera.so at its root; kInit: also `cp` in its PATH
+  std::string library_image;  ///< kImage: libtessera.so at its root; kInit: also `cp` in its PATH
   std::string library_host_path;  ///< kHostPath: the folder of libtessera.so on each node
 };
 

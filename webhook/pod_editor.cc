@@ -8,8 +8,7 @@ namespace tessera::webhook {
 namespace {
 
 std::string BasePath(ContainerRef ref) {
-  return Pointer(
-      {"spec", ref.init ? "initContainers" : "containers", std::to_string(ref.index)});
+  return Pointer({"spec", ref.init ? "initContainers" : "containers", std::to_string(ref.index)});
 }
 
 std::string At(const std::string& array, std::size_t index) {

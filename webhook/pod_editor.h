@@ -14,10 +14,10 @@ namespace tessera::webhook {
 
 /// Brings a pod to a wanted state by targeted edits and records them as a JSON patch.
 ///
-/// Each call says what should be there. What is there already gives no operation, so applying the recorded patch
-/// and asking for the same again records nothing: idempotence needs no marker. The view follows the edits, so
-/// indexes in later calls are those of the patched pod. Missing parents are created first.
-/// One thread only.
+/// Each call says what should be there. What is there already gives no operation, so applying the
+/// recorded patch and asking for the same again records nothing: idempotence needs no marker. The
+/// view follows the edits, so indexes in later calls are those of the patched pod. Missing parents
+/// are created first. One thread only.
 class PodEditor {
  public:
   explicit PodEditor(PodView pod) : pod_(std::move(pod)) {}
@@ -33,12 +33,13 @@ class PodEditor {
   void SetVolume(std::string_view name, std::string_view json);
   void RemoveVolumes(const std::function<bool(std::string_view name)>& unwanted);
 
-  /// `container` (whose JSON text is `json`) becomes spec.initContainers[0]; the others move up by one.
+  /// `container` (whose JSON text is `json`) becomes spec.initContainers[0]; the others move up by
+  /// one.
   void InsertFirstInitContainer(Container container, std::string_view json);
   void RemoveInitContainer(int index);
 
-  /// Exactly one variable `name`, as `json` says. With several of that name the last one's place is kept, because
-  /// that is the one a kubelet uses.
+  /// Exactly one variable `name`, as `json` says. With several of that name the last one's place is
+  /// kept, because that is the one a kubelet uses.
   void SetEnv(ContainerRef ref, std::string_view name, std::string_view json);
   /// Exactly one mount at `path` (compared after CleanPath), as `json` says.
   void SetMount(ContainerRef ref, std::string_view path, std::string_view volume,

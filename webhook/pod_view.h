@@ -8,8 +8,9 @@
 
 /// The parts of a pod that admission looks at or changes. Plain values, made by wire.h.
 ///
-/// A missing array or map is std::nullopt, because a JSON patch must create it before it can add to it.
-/// Elements that we may replace carry their JSON text, so that "is it what we want already" is exact.
+/// A missing array or map is std::nullopt, because a JSON patch must create it before it can add to
+/// it. Elements that we may replace carry their JSON text, so that "is it what we want already" is
+/// exact.
 namespace tessera::webhook {
 
 struct EnvVar {

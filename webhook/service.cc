@@ -13,7 +13,8 @@ void LogDecision(const Review& review, const Decision& decision, std::string_vie
   if (decision.allowed) {
     log::Debug("admission decided", {{"pod", pod}, {"uid", review.uid}, {"result", outcome}});
   } else {
-    log::Info("admission refused", {{"pod", pod}, {"uid", review.uid}, {"reason", decision.message}});
+    log::Info("admission refused",
+              {{"pod", pod}, {"uid", review.uid}, {"reason", decision.message}});
   }
 }
 

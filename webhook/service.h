@@ -13,8 +13,8 @@ namespace tessera::webhook {
 
 /// POST /mutate: bytes in, bytes out; counts and logs. Thread-safe.
 ///
-/// Metrics: tessera_webhook_requests_total{verb="mutate",result} with result allowed, patched, refused or malformed,
-/// and tessera_webhook_request_duration_seconds{verb="mutate"}.
+/// Metrics: tessera_webhook_requests_total{verb="mutate",result} with result allowed, patched,
+/// refused or malformed, and tessera_webhook_request_duration_seconds{verb="mutate"}.
 class AdmissionService {
  public:
   static constexpr const char* kPath = "/mutate";

@@ -17,8 +17,8 @@ constexpr std::string_view kMirrorAnnotation = "kubernetes.io/config.mirror";
 constexpr std::array<std::string_view, 4> kAdoptedSchedulers = {"", "default-scheduler",
                                                                 "hami-scheduler", "volcano"};
 
-constexpr std::array<std::string_view, 3> kOurDirectories = {
-    names::kLibraryDir, names::kRegionDir, names::kLimitsDir};
+constexpr std::array<std::string_view, 3> kOurDirectories = {names::kLibraryDir, names::kRegionDir,
+                                                             names::kLimitsDir};
 
 tl::unexpected<Error> Refuse(std::string message) {
   return Fail(Errc::kInvalidArgument, std::move(message));
@@ -46,8 +46,8 @@ Result<void> CheckMounts(const Container& container, const std::string& where) {
   for (const VolumeMount& mount : *container.mounts) {
     const std::string path = CleanPath(mount.path);
     for (const std::string_view ours : kOurDirectories) {
-      const bool below = path.starts_with(ours) && path.size() > ours.size() &&
-                         path[ours.size()] == '/';
+      const bool below =
+          path.starts_with(ours) && path.size() > ours.size() && path[ours.size()] == '/';
       if (below || (path == ours && !IsOurVolume(mount.volume))) {
         return Refuse(where + ".volumeMounts: mountPath " + mount.path +
                       " is reserved for tessera; mount volume \"" + mount.volume + "\" elsewhere");
@@ -72,8 +72,8 @@ Result<void> CheckContainers(const PodView& pod, const binpack::PodRequest& requ
   for (const binpack::ContainerRequest& asked : request.containers) {
     const bool app = asked.kind == binpack::ContainerKind::kApp;
     const auto index = static_cast<std::size_t>(asked.index);
-    const std::string where =
-        std::string(app ? "spec.containers[" : "spec.initContainers[") + std::to_string(index) + "]";
+    const std::string where = std::string(app ? "spec.containers[" : "spec.initContainers[") +
+                              std::to_string(index) + "]";
     const auto& list = app ? pod.containers : *pod.init_containers;
     const Container& container = list.at(index);
     if (container.privileged) {
@@ -136,7 +136,8 @@ Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
                       const Options& options) {
   if (!pod.node_name.empty()) {
     return Refuse("spec.nodeName: a pod that asks for a GPU must not name its node \"" +
-                  pod.node_name + "\", because that passes by the scheduler which assigns the GPU; "
+                  pod.node_name +
+                  "\", because that passes by the scheduler which assigns the GPU; "
                   "use spec.nodeSelector");
   }
   if (const auto ok = CheckScheduler(pod, options); !ok) return ok;

@@ -13,8 +13,8 @@ bool IsMirrorPod(const PodView& pod);
 /// Refuses annotations that only our scheduler may write, on any pod: the scheduler believes them.
 Result<void> CheckSystemAnnotations(const PodView& pod);
 
-/// Refuses a GPU pod that would run without its limits, or past our scheduler. Errors say what to change.
-/// REQUIRES: `request` is that of `pod` and asks for a GPU.
+/// Refuses a GPU pod that would run without its limits, or past our scheduler. Errors say what to
+/// change. REQUIRES: `request` is that of `pod` and asks for a GPU.
 Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
                       const Options& options);
 

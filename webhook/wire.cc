@@ -70,7 +70,8 @@ Result<void> CheckType(const Value& review) {
 Review ParseReview(std::string_view text) {
   const auto document = json::Parse(text);
   if (!document) return {"", tl::make_unexpected(document.error())};
-  if (!document->IsObject()) return {"", Fail(Errc::kInvalidArgument, "the body must be an object")};
+  if (!document->IsObject())
+    return {"", Fail(Errc::kInvalidArgument, "the body must be an object")};
   const auto request = FindRequest(*document);
   if (!request) return {"", tl::make_unexpected(request.error())};
   auto uid = json::GetString(**request, "uid");

@@ -13,14 +13,15 @@
 namespace tessera::webhook {
 
 struct AdmissionRequest {
-  /// False for what the webhook leaves alone whatever is in it: another kind, operation or subresource. The rest
-  /// is empty then.
+  /// False for what the webhook leaves alone whatever is in it: another kind, operation or
+  /// subresource. The rest is empty then.
   bool is_pod_creation = false;
   std::string pod_key;  ///< namespace/name for logs; a generated name stands as "prefix*"
   PodView pod;
   /// Whom the pod's gpu-… annotations speak of; nothing without them.
   std::optional<std::string> annotated_container;
-  Result<binpack::PodRequest> asked;  ///< an error: the pod asks for a GPU in a way that cannot be read
+  Result<binpack::PodRequest>
+      asked;  ///< an error: the pod asks for a GPU in a way that cannot be read
 };
 
 struct Review {
@@ -28,7 +29,8 @@ struct Review {
   Result<AdmissionRequest> request;  ///< an error names the field
 };
 
-/// What admission decides; `patch` only if allowed, `message` and `code` (an HTTP status) only if not.
+/// What admission decides; `patch` only if allowed, `message` and `code` (an HTTP status) only if
+/// not.
 struct Decision {
   bool allowed = true;
   Patch patch;

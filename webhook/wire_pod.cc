@@ -31,9 +31,9 @@ Result<std::optional<StringMap>> OptionalStrings(const Value& object, std::strin
   std::optional<StringMap> strings(std::in_place);
   for (const auto& member : members->GetObject()) {
     if (!member.value.IsString()) {
-      return Fail(Errc::kInvalidArgument, std::string(name) + "." +
-                                              std::string(json::View(member.name)) +
-                                              " must be a string");
+      return Fail(
+          Errc::kInvalidArgument,
+          std::string(name) + "." + std::string(json::View(member.name)) + " must be a string");
     }
     strings->emplace(json::View(member.name), json::View(member.value));
   }
@@ -47,9 +47,9 @@ Result<std::optional<Quantities>> OptionalQuantities(const Value& resources,
   std::optional<Quantities> quantities(std::in_place);
   for (const auto& member : members->GetObject()) {
     if (!member.value.IsString() && !member.value.IsNumber()) {
-      return Fail(Errc::kInvalidArgument, std::string(name) + "." +
-                                              std::string(json::View(member.name)) +
-                                              " must be a quantity");
+      return Fail(
+          Errc::kInvalidArgument,
+          std::string(name) + "." + std::string(json::View(member.name)) + " must be a quantity");
     }
     quantities->emplace(json::View(member.name), member.value.IsString()
                                                      ? std::string(json::View(member.value))
@@ -134,7 +134,8 @@ Result<PodView> DecodePodView(const Value& pod) {
   PodView view;
   TESSERA_TRY(const Value* metadata, json::GetObject(pod, "metadata"));
   auto annotations = OptionalStrings(*metadata, "annotations");
-  if (!annotations) return Fail(annotations.error().code, "metadata." + annotations.error().message);
+  if (!annotations)
+    return Fail(annotations.error().code, "metadata." + annotations.error().message);
   auto labels = OptionalStrings(*metadata, "labels");
   if (!labels) return Fail(labels.error().code, "metadata." + labels.error().message);
   view.annotations = *std::move(annotations);

@@ -50,7 +50,8 @@ std::vector<GoldenCase> LoadGoldenCases() {
     golden.answer_file = (folder / (golden.name + ".patch.json")).string();
     cases.push_back(std::move(golden));
   }
-  std::sort(cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::sort(cases.begin(), cases.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
   return cases;
 }
 

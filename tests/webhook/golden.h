@@ -6,8 +6,8 @@
 
 #include "webhook/admission.h"
 
-/// The golden cases: tests/golden/webhook/<name>.json is an AdmissionReview (with our options under "testOptions"),
-/// <name>.patch.json what admission answers.
+/// The golden cases: tests/golden/webhook/<name>.json is an AdmissionReview (with our options under
+/// "testOptions"), <name>.patch.json what admission answers.
 namespace tessera::webhook {
 
 struct GoldenCase {

@@ -1,10 +1,10 @@
+#include "tests/webhook/golden.h"
+
 #include <cstdlib>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "tests/webhook/golden.h"
 
 namespace tessera::webhook {
 namespace {
@@ -19,8 +19,7 @@ TEST(Golden, EveryCaseIsAnsweredAsWritten) {
   ASSERT_GE(cases.size(), 40U);
   for (const GoldenCase& golden : cases) {
     SCOPED_TRACE(golden.name);
-    const std::string got =
-        DescribeDecision(Admit(ParseReview(golden.review), golden.options));
+    const std::string got = DescribeDecision(Admit(ParseReview(golden.review), golden.options));
     if (Updating()) std::ofstream(golden.answer_file, std::ios::binary) << got;
     EXPECT_EQ(got, ReadText(golden.answer_file));
   }
@@ -30,7 +29,8 @@ TEST(Golden, NamesSayWhatIsRefused) {
   for (const GoldenCase& golden : LoadGoldenCases()) {
     SCOPED_TRACE(golden.name);
     const Decision decision = Admit(ParseReview(golden.review), golden.options);
-    const bool expected = golden.name.starts_with("refuse_") || golden.name.starts_with("malformed_");
+    const bool expected =
+        golden.name.starts_with("refuse_") || golden.name.starts_with("malformed_");
     EXPECT_EQ(!decision.allowed, expected) << decision.message;
   }
 }
