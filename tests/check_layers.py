@@ -22,7 +22,7 @@ ALLOWED = {
     "sim": ["common", "binpack", "interceptor/region"],
 }
 # What the simulated driver and the library may use of common/base: no third-party library behind it.
-HEADER_ONLY_ROOMS = ("interceptor", "sim/cuda", "sim/nvml")
+HEADER_ONLY_ROOMS = ("interceptor", "sim/cuda", "sim/gpu", "sim/nvml")
 RUNTIME_HEADERS = ("common/base/log.h", "common/base/shutdown.h")
 # third-party header prefix -> where it may stand
 EDGES = {

@@ -1,0 +1,300 @@
+#include "common/abi/cuda_more.h"
+#include "sim/cuda/driver.h"
+#include "sim/cuda/journal.h"
+#include "sim/cuda/pool.h"
+
+using namespace tessera::sim::cuda;
+
+namespace {
+
+constexpr unsigned int kKnownFlags = 0x3ff;
+
+CUcontext Handle(const ContextPtr& ctx) { return reinterpret_cast<CUcontext>(ctx.get()); }
+
+CUresult Create(CUcontext* out, unsigned int flags, CUdevice ordinal, unsigned int version) {
+  if (const CUresult error = Ready()) return error;
+  Device* device = FindDevice(ordinal);
+  if (device == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+  if (out == nullptr || (flags & ~kKnownFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (device->config.health == tessera::sim::gpu::Health::kLost) {
+    return CUDA_ERROR_DEVICE_UNAVAILABLE;
+  }
+  const ContextPtr ctx = MakeContext(*device, false, flags, version);
+  if (ctx == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  ThreadContexts().push_back(ctx);
+  *out = Handle(ctx);
+  return CUDA_SUCCESS;
+}
+
+Device* Get(CUdevice ordinal, CUresult& error) {
+  error = Ready();
+  if (error != CUDA_SUCCESS) return nullptr;
+  Device* device = FindDevice(ordinal);
+  if (device == nullptr) error = CUDA_ERROR_INVALID_DEVICE;
+  return device;
+}
+
+CUresult ReleasePrimary(CUdevice ordinal) {
+  CUresult error{};
+  Device* device = Get(ordinal, error);
+  if (device == nullptr) return error;
+  ContextPtr ended;
+  {
+    const std::lock_guard lock(device->mu);
+    if (device->primary_refs == 0) return CUDA_ERROR_INVALID_CONTEXT;
+    if (--device->primary_refs == 0) ended = std::exchange(device->primary, nullptr);
+  }
+  if (ended != nullptr) DestroyContext(ended);
+  return CUDA_SUCCESS;
+}
+
+/// Ends the primary context whoever holds it. Holders keep their count; the next retain makes a
+/// new one.
+CUresult ResetPrimary(CUdevice ordinal) {
+  CUresult error{};
+  Device* device = Get(ordinal, error);
+  if (device == nullptr) return error;
+  ContextPtr ended;
+  {
+    const std::lock_guard lock(device->mu);
+    ended = std::exchange(device->primary, nullptr);
+    device->primary_refs = 0;
+  }
+  if (ended != nullptr) DestroyContext(ended);
+  return CUDA_SUCCESS;
+}
+
+CUresult SetPrimaryFlags(CUdevice ordinal, unsigned int flags) {
+  CUresult error{};
+  Device* device = Get(ordinal, error);
+  if (device == nullptr) return error;
+  if ((flags & ~kKnownFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
+  const std::lock_guard lock(device->mu);
+  device->primary_flags = flags;
+  if (device->primary != nullptr) device->primary->flags = flags;
+  return CUDA_SUCCESS;
+}
+
+CUresult Push(CUcontext handle) {
+  if (const CUresult error = Ready()) return error;
+  const ContextPtr ctx = TheDriver().contexts.Find(handle);
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  ThreadContexts().push_back(ctx);
+  return CUDA_SUCCESS;
+}
+
+CUresult Pop(CUcontext* out) {
+  if (const CUresult error = Ready()) return error;
+  auto& stack = ThreadContexts();
+  if (stack.empty()) return CUDA_ERROR_INVALID_CONTEXT;
+  if (out != nullptr) *out = Handle(stack.back());
+  stack.pop_back();
+  return CUDA_SUCCESS;
+}
+
+CUresult Destroy(CUcontext handle) {
+  if (const CUresult error = Ready()) return error;
+  if (handle == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const ContextPtr ctx = TheDriver().contexts.Find(handle);
+  if (ctx == nullptr || ctx->primary) return CUDA_ERROR_INVALID_CONTEXT;
+  DestroyContext(ctx);
+  auto& stack = ThreadContexts();
+  if (!stack.empty() && stack.back() == ctx) stack.pop_back();
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+
+extern "C" {
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice ordinal) {
+  CUresult error{};
+  Device* device = Get(ordinal, error);
+  if (device == nullptr) return error;
+  if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (device->config.health == tessera::sim::gpu::Health::kLost) {
+    return CUDA_ERROR_DEVICE_UNAVAILABLE;
+  }
+  const std::lock_guard lock(device->mu);
+  if (device->primary == nullptr) {
+    device->primary = MakeContext(*device, true, device->primary_flags, 3020);
+    if (device->primary == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  ++device->primary_refs;
+  *out = Handle(device->primary);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuDevicePrimaryCtxRelease(CUdevice device) { return ReleasePrimary(device); }
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) { return ReleasePrimary(device); }
+CUresult cuDevicePrimaryCtxReset(CUdevice device) { return ResetPrimary(device); }
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) { return ResetPrimary(device); }
+CUresult cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned int flags) {
+  return SetPrimaryFlags(device, flags);
+}
+CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned int flags) {
+  return SetPrimaryFlags(device, flags);
+}
+
+CUresult cuDevicePrimaryCtxGetState(CUdevice ordinal, unsigned int* flags, int* active) {
+  CUresult error{};
+  Device* device = Get(ordinal, error);
+  if (device == nullptr) return error;
+  if (flags == nullptr || active == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const std::lock_guard lock(device->mu);
+  *flags = device->primary_flags;
+  *active = device->primary != nullptr ? 1 : 0;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxCreate(CUcontext* ctx, unsigned int flags, CUdevice device) {
+  return Create(ctx, flags, device, 3010);
+}
+CUresult cuCtxCreate_v2(CUcontext* ctx, unsigned int flags, CUdevice device) {
+  return Create(ctx, flags, device, 3020);
+}
+CUresult cuCtxCreate_v3(CUcontext* ctx, CUexecAffinityParam* affinity, int count,
+                        unsigned int flags, CUdevice device) {
+  // An affinity needs MPS, as on a real device.
+  if (affinity != nullptr && count != 0) return CUDA_ERROR_NOT_SUPPORTED;
+  return Create(ctx, flags, device, 3020);
+}
+CUresult cuCtxCreate_v4(CUcontext* ctx, CUctxCreateParams* params, unsigned int flags,
+                        CUdevice device) {
+  if (params != nullptr && (params->numExecAffinityParams != 0 || params->cigParams != nullptr)) {
+    return CUDA_ERROR_NOT_SUPPORTED;
+  }
+  return Create(ctx, flags, device, 3020);
+}
+
+CUresult cuCtxDestroy(CUcontext ctx) { return Destroy(ctx); }
+CUresult cuCtxDestroy_v2(CUcontext ctx) { return Destroy(ctx); }
+CUresult cuCtxPushCurrent(CUcontext ctx) { return Push(ctx); }
+CUresult cuCtxPushCurrent_v2(CUcontext ctx) { return Push(ctx); }
+CUresult cuCtxPopCurrent(CUcontext* ctx) { return Pop(ctx); }
+CUresult cuCtxPopCurrent_v2(CUcontext* ctx) { return Pop(ctx); }
+
+CUresult cuCtxSetCurrent(CUcontext handle) {
+  if (const CUresult error = Ready()) return error;
+  auto& stack = ThreadContexts();
+  ContextPtr ctx;
+  if (handle != nullptr) {
+    ctx = TheDriver().contexts.Find(handle);
+    if (ctx == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  }
+  if (!stack.empty()) stack.pop_back();
+  if (ctx != nullptr) stack.push_back(std::move(ctx));
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetCurrent(CUcontext* out) {
+  if (const CUresult error = Ready()) return error;
+  if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const auto& stack = ThreadContexts();
+  *out = stack.empty() ? nullptr : Handle(stack.back());
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetDevice(CUdevice* device) {
+  const Current current;
+  if (current.error() == CUDA_ERROR_INVALID_CONTEXT || current.ctx() == nullptr) {
+    return current.error();
+  }
+  if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  *device = current.device().ordinal;  // also of a context with a sticky error
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetFlags(unsigned int* flags) {
+  const Current current;
+  if (!current) return current.error();
+  if (flags == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  *flags = current->flags;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetId(CUcontext handle, unsigned long long* id) {
+  if (const CUresult error = Ready()) return error;
+  if (id == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const auto& stack = ThreadContexts();
+  const ContextPtr ctx = handle != nullptr ? TheDriver().contexts.Find(handle)
+                         : stack.empty()   ? nullptr
+                                           : stack.back();
+  if (ctx == nullptr || ctx->destroyed) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  *id = reinterpret_cast<unsigned long long>(ctx.get());
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetApiVersion(CUcontext handle, unsigned int* version) {
+  if (const CUresult error = Ready()) return error;
+  if (version == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const auto& stack = ThreadContexts();
+  const ContextPtr ctx = handle != nullptr ? TheDriver().contexts.Find(handle)
+                         : stack.empty()   ? nullptr
+                                           : stack.back();
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  *version = ctx->api_version;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetLimit(std::size_t* value, CUlimit limit) {
+  const Current current;
+  if (!current) return current.error();
+  if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const auto index = static_cast<std::size_t>(limit);
+  if (index > 2) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+  *value = current->limits[index];
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSetLimit(CUlimit limit, std::size_t value) {
+  const Current current;
+  if (!current) return current.error();
+  const auto index = static_cast<std::size_t>(limit);
+  if (index > 2) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+  current->limits[index] = value;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+  const Current current;
+  if (!current) return current.error();
+  if (least != nullptr) *least = 0;
+  if (greatest != nullptr) *greatest = -5;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxGetCacheConfig(int* config) {
+  const Current current;
+  if (!current) return current.error();
+  if (config == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  *config = 0;
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSetCacheConfig(int) { return Current().error(); }
+
+CUresult cuCtxSynchronize(void) {
+  const Current current;
+  if (!current) return current.error();
+  const CUresult result = WaitFor(*current.ctx(), current->last);
+  if (result == CUDA_SUCCESS) TrimPools(current.device());
+  return result;
+}
+
+CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned int flags) {
+  const Current current;
+  if (!current) return current.error();
+  if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (TheDriver().contexts.Find(peer) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+}
+
+CUresult cuCtxDisablePeerAccess(CUcontext peer) {
+  const Current current;
+  if (!current) return current.error();
+  if (TheDriver().contexts.Find(peer) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+}
+
+}  // extern "C"

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "common/abi/cuda.h"
+#include "sim/cuda/engine.h"
+#include "sim/cuda/ptx.h"
+
+/// What CUDA's handles point to. A handle is the object's address; it is only ever looked up in the
+/// tables of `Driver`, never followed, so that a stale one is refused.
+namespace tessera::sim::cuda {
+
+struct Device;
+struct Stream;
+
+struct Context {
+  Device* device = nullptr;
+  bool primary = false;
+  unsigned int flags = 0;
+  unsigned int api_version = 3020;
+  Fault fault = std::make_shared<std::atomic<int>>(0);
+  std::atomic<bool> destroyed{false};
+  std::uint64_t charged_bytes = 0;
+  std::array<std::size_t, 16> limits{};
+  std::atomic<std::uint64_t> last{0};           ///< last operation submitted by any stream
+  std::atomic<std::uint64_t> last_blocking{0};  ///< ... by one that orders with the null stream
+  std::shared_ptr<Stream> legacy;
+  std::mutex mu;  ///< guards the next
+  std::map<std::thread::id, std::shared_ptr<Stream>> per_thread;
+};
+using ContextPtr = std::shared_ptr<Context>;
+
+struct Stream {
+  std::weak_ptr<Context> ctx;
+  unsigned int flags = 0;
+  int priority = 0;
+  bool legacy = false;
+  std::uint64_t id = 0;
+  std::atomic<std::uint64_t> last{0};  ///< number of the last operation submitted
+};
+using StreamPtr = std::shared_ptr<Stream>;
+
+/// One cuEventRecord. `end_ns` is 0 until the queue has come to it.
+struct Recording {
+  Engine* engine = nullptr;
+  std::uint64_t number = 0;
+  std::atomic<std::uint64_t> end_ns{0};
+};
+
+struct Event {
+  std::weak_ptr<Context> ctx;
+  unsigned int flags = 0;
+  std::mutex mu;  ///< guards the next
+  std::shared_ptr<Recording> recording;
+};
+using EventPtr = std::shared_ptr<Event>;
+
+struct Module;
+struct Function {
+  std::weak_ptr<Context> ctx;
+  PtxEntry entry;
+  Module* module = nullptr;
+};
+using FunctionPtr = std::shared_ptr<Function>;
+
+struct Module {
+  std::weak_ptr<Context> ctx;
+  PtxImage image;
+  std::map<std::string, FunctionPtr, std::less<>> functions;
+  std::map<std::string, CUdeviceptr, std::less<>> globals;
+};
+using ModulePtr = std::shared_ptr<Module>;
+
+/// Live objects of one kind, by handle. Thread-safe.
+template <typename Object>
+class Table {
+ public:
+  template <typename Handle>
+  std::shared_ptr<Object> Find(Handle handle) const {
+    const std::shared_lock lock(mu_);
+    const auto found = objects_.find(reinterpret_cast<const void*>(handle));
+    return found == objects_.end() ? nullptr : found->second;
+  }
+  void Add(std::shared_ptr<Object> object) {
+    const std::lock_guard lock(mu_);
+    const void* key = object.get();
+    objects_.emplace(key, std::move(object));
+  }
+  /// Null where it was not there.
+  template <typename Handle>
+  std::shared_ptr<Object> Take(Handle handle) {
+    const std::lock_guard lock(mu_);
+    const auto node = objects_.extract(reinterpret_cast<const void*>(handle));
+    return node.empty() ? nullptr : std::move(node.mapped());
+  }
+  template <typename Predicate>
+  std::vector<std::shared_ptr<Object>> TakeIf(Predicate predicate) {
+    const std::lock_guard lock(mu_);
+    std::vector<std::shared_ptr<Object>> taken;
+    for (auto it = objects_.begin(); it != objects_.end();) {
+      if (!predicate(*it->second)) {
+        ++it;
+        continue;
+      }
+      taken.push_back(std::move(it->second));
+      it = objects_.erase(it);
+    }
+    return taken;
+  }
+
+  /// REQUIRES: `visit` does not use this table.
+  template <typename Visitor>
+  void ForEach(Visitor visit) const {
+    const std::shared_lock lock(mu_);
+    for (const auto& [key, object] : objects_) visit(*object);
+  }
+
+ private:
+  mutable std::shared_mutex mu_;
+  std::unordered_map<const void*, std::shared_ptr<Object>> objects_;
+};
+
+}  // namespace tessera::sim::cuda

@@ -1,0 +1,105 @@
+#include "sim/cuda/pool.h"
+
+#include <algorithm>
+
+#include "sim/cuda/driver.h"
+
+namespace tessera::sim::cuda {
+namespace {
+
+/// REQUIRES: pool.mu is held.
+bool Grow(Pool& pool, std::uint64_t bytes) {
+  const std::uint64_t chunk = RoundUp(bytes, kPoolChunkBytes);
+  if (chunk == 0 || (pool.limit_bytes != 0 && pool.reserved_bytes + chunk > pool.limit_bytes)) {
+    return false;
+  }
+  if (!pool.device->Reserve(chunk)) return false;
+  const auto base = pool.device->arena.Take(chunk);
+  if (!base) {
+    pool.device->Release(chunk);
+    return false;
+  }
+  pool.chunks.emplace(*base, chunk);
+  pool.free.Add(*base, chunk);
+  pool.reserved_bytes += chunk;
+  pool.reserved_high_bytes = std::max(pool.reserved_high_bytes, pool.reserved_bytes);
+  return true;
+}
+
+/// REQUIRES: pool.mu is held.
+void TrimLocked(Pool& pool, std::uint64_t keep_bytes) {
+  for (auto it = pool.chunks.begin(); it != pool.chunks.end();) {
+    const auto [base, bytes] = *it;
+    if (pool.reserved_bytes <= keep_bytes || !pool.free.TakeAt(base, bytes)) {
+      ++it;
+      continue;
+    }
+    pool.device->arena.Give(base, bytes);
+    pool.device->Release(bytes);
+    pool.reserved_bytes -= bytes;
+    it = pool.chunks.erase(it);
+  }
+}
+
+}  // namespace
+
+std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const ContextPtr& ctx,
+                                        std::size_t bytes) {
+  const std::size_t reserved = RoundUp(bytes, kGranuleBytes);
+  if (reserved == 0) return std::nullopt;
+  std::optional<std::uint64_t> base;
+  {
+    const std::lock_guard lock(pool->mu);
+    base = pool->free.Take(reserved, kGranuleBytes);
+    if (!base && !Grow(*pool, reserved)) {
+      // Unused chunks that are too small may stand in the way of a large one.
+      TrimLocked(*pool, 0);
+      if (!Grow(*pool, reserved)) return std::nullopt;
+    }
+    if (!base) base = pool->free.Take(reserved, kGranuleBytes);
+    if (!base) return std::nullopt;
+    pool->used_bytes += reserved;
+    pool->used_high_bytes = std::max(pool->used_high_bytes, pool->used_bytes);
+  }
+  TheDriver().memory.Add({.base = *base,
+                          .bytes = bytes,
+                          .reserved = reserved,
+                          .kind = MemoryKind::kPool,
+                          .device = pool->device,
+                          .ctx = ctx,
+                          .pool = pool});
+  return base;
+}
+
+void PoolGive(Pool& pool, CUdeviceptr base, std::size_t reserved) {
+  const std::lock_guard lock(pool.mu);
+  pool.free.Add(base, reserved);
+  pool.used_bytes -= reserved;
+  if (pool.destroyed) TrimLocked(pool, 0);
+}
+
+void PoolTrim(Pool& pool, std::uint64_t keep_bytes) {
+  const std::lock_guard lock(pool.mu);
+  TrimLocked(pool, keep_bytes);
+}
+
+void TrimPools(Device& device) {
+  TheDriver().pools.ForEach([&](Pool& pool) {
+    if (pool.device != &device) return;
+    const std::lock_guard lock(pool.mu);
+    TrimLocked(pool, pool.threshold_bytes);
+  });
+}
+
+std::shared_ptr<Pool> DefaultPool(Device& device) {
+  const std::lock_guard lock(device.mu);
+  if (device.default_pool == nullptr) {
+    device.default_pool = std::make_shared<Pool>();
+    device.default_pool->device = &device;
+    device.default_pool->is_default = true;
+    TheDriver().pools.Add(device.default_pool);
+  }
+  return device.default_pool;
+}
+
+}  // namespace tessera::sim::cuda

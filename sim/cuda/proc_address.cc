@@ -1,0 +1,78 @@
+#include "sim/cuda/proc_address.h"
+
+#include <array>
+
+#include "common/abi/cuda_more.h"
+#include "sim/cuda/driver.h"
+
+namespace tessera::sim::cuda {
+namespace {
+
+enum class Streams { kAny, kPerThread };
+using enum Streams;
+
+struct Row {
+  std::string_view name;
+  int since;
+  Streams streams;
+  void* function;
+};
+
+const auto& Rows() {
+#define TESSERA_SYMBOL(symbol, name, since, streams) \
+  Row{name, since, streams, reinterpret_cast<void*>(&::symbol)},
+  static const std::array rows = {
+#include "sim/cuda/symbols.def"
+  };
+#undef TESSERA_SYMBOL
+  return rows;
+}
+
+}  // namespace
+
+FoundSymbol FindSymbol(std::string_view name, int cuda_version, bool per_thread) {
+  const Row* best = nullptr;
+  bool known = false;
+  for (const Row& row : Rows()) {
+    if (row.name != name || row.since > DriverVersion()) continue;
+    if (row.streams == kPerThread && !per_thread) continue;
+    known = true;
+    if (row.since > cuda_version) continue;
+    // Where it is asked for, the per-thread flavour wins; then the newest version.
+    const auto rank = [](const Row& r) { return std::pair(r.streams == kPerThread, r.since); };
+    if (best == nullptr || rank(row) > rank(*best)) best = &row;
+  }
+  if (best != nullptr) return {best->function, CU_GET_PROC_ADDRESS_SUCCESS};
+  return {nullptr, known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
+                         : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND};
+}
+
+namespace {
+
+CUresult GetProcAddress(const char* symbol, void** function, int cuda_version, cuuint64_t flags,
+                        CUdriverProcAddressQueryResult* status) {
+  constexpr cuuint64_t kBoth =
+      CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
+  if (symbol == nullptr || function == nullptr || flags >= kBoth) return CUDA_ERROR_INVALID_VALUE;
+  const bool per_thread = (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) != 0;
+  const FoundSymbol found = FindSymbol(symbol, cuda_version, per_thread);
+  *function = found.function;
+  if (status != nullptr) *status = found.status;
+  return found.function == nullptr ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS;
+}
+
+}  // namespace
+}  // namespace tessera::sim::cuda
+
+extern "C" {
+
+CUresult cuGetProcAddress(const char* symbol, void** function, int cuda_version, cuuint64_t flags) {
+  return tessera::sim::cuda::GetProcAddress(symbol, function, cuda_version, flags, nullptr);
+}
+
+CUresult cuGetProcAddress_v2(const char* symbol, void** function, int cuda_version,
+                             cuuint64_t flags, CUdriverProcAddressQueryResult* status) {
+  return tessera::sim::cuda::GetProcAddress(symbol, function, cuda_version, flags, status);
+}
+
+}  // extern "C"
