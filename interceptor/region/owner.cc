@@ -80,11 +80,12 @@ ProcessIdentity Self() {
   self.identity = PackIdentity(static_cast<std::uint64_t>(getpid()), stat.start_ticks);
   char link[64];
   const ssize_t size = readlink("/proc/self/ns/pid", link, sizeof(link));
-  const std::string_view text(link, size > 0 ? static_cast<std::size_t>(size) : 0);
+  std::string_view text(link, size > 0 ? static_cast<std::size_t>(size) : 0);
   const std::size_t bracket = text.find('[');
   // Without our own start time others could not judge us by it: only the lock speaks for us then.
   if (stat.valid && bracket != std::string_view::npos) {
-    self.pid_namespace = ParseDecimal(text.substr(bracket + 1));
+    text.remove_prefix(bracket + 1);
+    self.pid_namespace = ParseDecimal(text);
   }
   return self;
 }
@@ -104,9 +105,10 @@ Liveness LivenessHere(std::uint64_t identity) {
   return ended ? Liveness::kDead : Liveness::kAlive;
 }
 
-bool LockSlot(int fd, std::uint64_t slot) {
+SlotLock LockSlot(int fd, std::uint64_t slot) {
   struct flock range = SlotRange(slot, F_WRLCK);
-  return fcntl(fd, F_OFD_SETLK, &range) == 0;
+  if (fcntl(fd, F_OFD_SETLK, &range) == 0) return SlotLock::kLocked;
+  return errno == EAGAIN || errno == EACCES ? SlotLock::kBusy : SlotLock::kUnsupported;
 }
 
 void UnlockSlot(int fd, std::uint64_t slot) {

@@ -37,7 +37,8 @@ Liveness LivenessHere(std::uint64_t identity);
 /// slot, which the kernel drops with the process. They judge owners of other pid namespaces, whose
 /// numbers mean nothing here: an earlier run of a restarted container, or a sandbox inside the
 /// container.
-bool LockSlot(int fd, std::uint64_t slot);
+enum class SlotLock { kLocked, kBusy, kUnsupported };
+SlotLock LockSlot(int fd, std::uint64_t slot);
 void UnlockSlot(int fd, std::uint64_t slot);
 /// kDead: nobody holds it. kUnknown: this file system has no such locks.
 Liveness LivenessByLock(int fd, std::uint64_t slot);

@@ -1,0 +1,79 @@
+#include "interceptor/charge.h"
+
+#include <atomic>
+
+#include "interceptor/driver.h"
+#include "interceptor/fork.h"
+
+namespace tessera {
+namespace {
+
+constinit Ledger memory;
+
+/// Which limit a device ordinal has: kUnknown until it was asked, then DeviceIndex + kOffset.
+constexpr int kUnknown = 0;
+constexpr int kOffset = 2;
+constexpr std::size_t kCachedDevices = 64;
+constinit std::atomic<int> index_of[kCachedDevices] = {};
+
+bool AskUuid(CUdevice device, CUuuid& uuid) {
+  return Real().cuDeviceGetUuid_v2(&uuid, device) == CUDA_SUCCESS ||
+         Real().cuDeviceGetUuid(&uuid, device) == CUDA_SUCCESS;
+}
+
+session::DeviceIndex IndexOf(CUdevice device) {
+  const auto ordinal = static_cast<std::size_t>(device);
+  const bool cacheable = device >= 0 && ordinal < kCachedDevices;
+  if (cacheable) {
+    const int cached = index_of[ordinal].load(std::memory_order_relaxed);
+    if (cached != kUnknown) return cached - kOffset;
+  }
+  CUuuid uuid;
+  if (!AskUuid(device, uuid)) return session::kNoDevice;
+  const session::DeviceIndex index = session::FindDevice(uuid);
+  if (cacheable) index_of[ordinal].store(index + kOffset, std::memory_order_relaxed);
+  return index;
+}
+
+bool IsDefaultStream(CUstream stream) {
+  return stream == nullptr || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD;
+}
+
+}  // namespace
+
+Ledger& MemoryLedger() { return memory; }
+
+void ForgetAllocationsAfterFork() {
+  memory.ForgetAfterFork();
+  for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
+}
+
+Place DevicePlace(CUdevice device) {
+  if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
+  return {.device = IndexOf(device)};
+}
+
+Place CurrentPlace() {
+  if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
+  CUdevice device = 0;
+  const CUresult result = Real().cuCtxGetDevice(&device);
+  return result == CUDA_SUCCESS ? DevicePlace(device) : Place{.result = result};
+}
+
+Place StreamPlace(CUstream stream) {
+  if (IsDefaultStream(stream) || !session::Ready()) return CurrentPlace();
+  CUcontext current = nullptr;
+  CUcontext owner = nullptr;
+  Real().cuCtxGetCurrent(&current);
+  const CUresult result = Real().cuStreamGetCtx(stream, &owner);
+  if (result != CUDA_SUCCESS) return {.result = result};
+  if (owner == current) return CurrentPlace();
+  if (const CUresult pushed = Real().cuCtxPushCurrent_v2(owner); pushed != CUDA_SUCCESS) {
+    return {.result = pushed};
+  }
+  const Place place = CurrentPlace();
+  Real().cuCtxPopCurrent_v2(&owner);
+  return place;
+}
+
+}  // namespace tessera

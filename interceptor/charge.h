@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/abi/cuda.h"
+#include "interceptor/ledger.h"
+#include "interceptor/session.h"
+
+/// The one accounting rule: reserve before the driver is asked, settle after it has answered.
+namespace tessera {
+
+/// Where an allocation would go, or the error to answer with.
+struct Place {
+  CUresult result = CUDA_SUCCESS;
+  session::DeviceIndex device = session::kNoDevice;
+};
+
+/// Of the thread's current context. The driver's own error if there is none;
+/// CUDA_ERROR_NOT_PERMITTED if the container has no valid limits.
+Place CurrentPlace();
+/// Of a stream's context; the current one's for the default streams.
+Place StreamPlace(CUstream stream);
+Place DevicePlace(CUdevice device);
+
+/// Live allocations with an address: cuMemAlloc*, cuMemAllocAsync, pools.
+Ledger& MemoryLedger();
+
+/// Records `charge` for `key` in `ledger`. If that is impossible, calls `undo` and returns out of
+/// memory.
+template <typename Undo>
+CUresult Settle(Ledger& ledger, std::uint64_t key, const Charge& charge, const Undo& undo) {
+  Charge replaced;
+  if (!ledger.Insert(key, charge, replaced)) {
+    undo();
+    session::Release(static_cast<session::DeviceIndex>(charge.device), charge.bytes);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  session::Release(static_cast<session::DeviceIndex>(replaced.device), replaced.bytes);
+  return CUDA_SUCCESS;
+}
+
+/// `allocate` asks the driver and, on success, leaves the new address in `*ptr`; `undo` frees it.
+template <typename Pointer, typename Allocate, typename Undo>
+CUresult AllocateCharged(const Place& place, std::uint64_t bytes, const Pointer* ptr,
+                         const Allocate& allocate, const Undo& undo) {
+  if (place.result != CUDA_SUCCESS) return place.result;
+  if (!session::TryReserve(place.device, bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
+  const CUresult result = allocate();
+  if (result != CUDA_SUCCESS) {
+    session::Release(place.device, bytes);
+    return result;
+  }
+  const Charge charge{.bytes = bytes, .device = static_cast<std::uint32_t>(place.device)};
+  return Settle(MemoryLedger(), *ptr, charge, undo);
+}
+
+/// `free` asks the driver. The entry leaves the ledger first: another thread may get the same
+/// address as soon as the driver has it back. The bytes return last: until then they are in use.
+template <typename Free>
+CUresult FreeCharged(Ledger& ledger, std::uint64_t key, const Free& free) {
+  Charge charge;
+  const bool ours = session::Ready() && ledger.Take(key, charge);
+  const CUresult result = free();
+  if (!ours) return result;
+  if (result == CUDA_SUCCESS) {
+    session::Release(static_cast<session::DeviceIndex>(charge.device), charge.bytes);
+  } else {
+    Charge replaced;
+    ledger.Insert(key, charge, replaced);
+  }
+  return result;
+}
+
+}  // namespace tessera

@@ -1,0 +1,71 @@
+#include "interceptor/driver.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <atomic>
+
+#include "interceptor/glibc.h"
+
+namespace tessera {
+namespace {
+
+/// A function table and whether it is filled.
+template <typename Table>
+struct Lazy {
+  Table table;
+  std::atomic<bool> loaded = false;
+  pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  const Table& Get(void (*load)()) {
+    if (!loaded.load(std::memory_order_acquire)) pthread_once(&once, load);
+    return table;
+  }
+};
+
+constinit Lazy<Driver> driver;
+constinit Lazy<Nvml> nvml;
+constinit std::atomic<DlsymFunction> real_dlsym = nullptr;
+
+void* NoDlsym(void*, const char*) { return nullptr; }
+
+/// The next definition after ours, or the library's own where it was opened out of our sight.
+template <typename Function>
+void Find(void* library, const char* name, Function& function) {
+  void* found = RealDlsym()(RTLD_NEXT, name);
+  if (found == nullptr && library != nullptr) found = RealDlsym()(library, name);
+  if (found != nullptr) function = reinterpret_cast<Function>(found);
+}
+
+void LoadDriver() {
+  void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
+#define TESSERA_HOOK(symbol, base, since, stream) Find(library, #symbol, driver.table.symbol);
+#define TESSERA_CALL(symbol) Find(library, #symbol, driver.table.symbol);
+#include "interceptor/hooks.def"
+  driver.loaded.store(true, std::memory_order_release);
+}
+
+void LoadNvml() {
+  void* const library = dlopen("libnvidia-ml.so.1", RTLD_LAZY);
+#define TESSERA_NVML_HOOK(symbol) Find(library, #symbol, nvml.table.symbol);
+#define TESSERA_NVML_CALL(symbol) Find(library, #symbol, nvml.table.symbol);
+#include "interceptor/hooks.def"
+  nvml.loaded.store(true, std::memory_order_release);
+}
+
+}  // namespace
+
+const Driver& Real() { return driver.Get(LoadDriver); }
+
+const Nvml& RealNvml() { return nvml.Get(LoadNvml); }
+
+DlsymFunction RealDlsym() {
+  DlsymFunction function = real_dlsym.load(std::memory_order_acquire);
+  if (function != nullptr) return function;
+  function = reinterpret_cast<DlsymFunction>(dlvsym(RTLD_NEXT, "dlsym", TESSERA_OLDEST_GLIBC));
+  if (function == nullptr) function = NoDlsym;
+  real_dlsym.store(function, std::memory_order_release);
+  return function;
+}
+
+}  // namespace tessera

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "common/abi/cuda.h"
+#include "common/abi/nvml.h"
+
+namespace tessera {
+
+template <typename... Args>
+CUresult Missing(Args...) {
+  return CUDA_ERROR_NOT_FOUND;
+}
+template <typename... Args>
+nvmlReturn_t MissingNvml(Args...) {
+  return NVML_ERROR_FUNCTION_NOT_FOUND;
+}
+
+/// The real driver's functions, typed by the compiler. A function that the driver lacks answers
+/// CUDA_ERROR_NOT_FOUND (NVML_ERROR_FUNCTION_NOT_FOUND); no pointer is null.
+struct Driver {
+#define TESSERA_HOOK(symbol, base, since, stream) decltype(&::symbol) symbol = Missing;
+#define TESSERA_CALL(symbol) decltype(&::symbol) symbol = Missing;
+#include "interceptor/hooks.def"
+};
+
+struct Nvml {
+#define TESSERA_NVML_HOOK(symbol) decltype(&::symbol) symbol = MissingNvml;
+#define TESSERA_NVML_CALL(symbol) decltype(&::symbol) symbol = MissingNvml;
+#include "interceptor/hooks.def"
+};
+
+/// Opens libcuda.so.1 at the first call and never closes it. Each function is the next one after
+/// ours in the process's search order, so that another preloaded tool stays in the chain.
+/// Thread-safe.
+const Driver& Real();
+/// The same of libnvidia-ml.so.1.
+const Nvml& RealNvml();
+
+using DlsymFunction = void* (*)(void* handle, const char* name);
+/// libc's own dlsym.
+DlsymFunction RealDlsym();
+
+}  // namespace tessera

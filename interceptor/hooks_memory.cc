@@ -1,0 +1,114 @@
+#include <cstdint>
+#include <limits>
+
+#include "common/abi/cuda.h"
+#include "interceptor/charge.h"
+#include "interceptor/driver.h"
+#include "interceptor/scope.h"
+
+namespace tessera {
+namespace {
+
+/// Rows of pitched memory start on multiples of at most this many bytes on every GPU so far.
+constexpr std::uint64_t kPitchAlignment = 512;
+constexpr std::uint64_t kTooMuch = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t Multiply(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? kTooMuch : product;
+}
+
+std::uint64_t GuessPitched(std::uint64_t width_bytes, std::uint64_t height) {
+  if (width_bytes > kTooMuch - kPitchAlignment) return kTooMuch;
+  const std::uint64_t pitch =
+      (width_bytes + kPitchAlignment - 1) / kPitchAlignment * kPitchAlignment;
+  return Multiply(pitch, height);
+}
+
+/// The driver chooses the pitch, so the true size is known only after the call: reserve what it
+/// should be, correct it afterwards.
+template <typename Pointer, typename Size, typename Allocate, typename Free>
+CUresult AllocatePitched(Pointer* ptr, const Size* pitch, std::uint64_t width_bytes,
+                         std::uint64_t height, const Allocate& allocate, const Free& free) {
+  const Place place = CurrentPlace();
+  if (place.result != CUDA_SUCCESS) return place.result;
+  const std::uint64_t guess = GuessPitched(width_bytes, height);
+  if (!session::TryReserve(place.device, guess)) return CUDA_ERROR_OUT_OF_MEMORY;
+  const CUresult result = allocate();
+  if (result != CUDA_SUCCESS) {
+    session::Release(place.device, guess);
+    return result;
+  }
+  const std::uint64_t bytes = Multiply(*pitch, height);
+  if (bytes > guess && !session::TryReserve(place.device, bytes - guess)) {
+    free();
+    session::Release(place.device, guess);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  if (bytes < guess) session::Release(place.device, guess - bytes);
+  const Charge charge{.bytes = bytes, .device = static_cast<std::uint32_t>(place.device)};
+  return Settle(MemoryLedger(), *ptr, charge, free);
+}
+
+}  // namespace
+}  // namespace tessera
+
+using namespace tessera;
+
+CUresult cuMemAlloc(CUdeviceptr_v1* ptr, unsigned int bytes) {
+  const HookScope scope;
+  const auto allocate = [&] { return Real().cuMemAlloc(ptr, bytes); };
+  if (scope.nested() || ptr == nullptr) return allocate();
+  return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
+                         [&] { return Real().cuMemFree(*ptr); });
+}
+
+CUresult cuMemAlloc_v2(CUdeviceptr* ptr, std::size_t bytes) {
+  const HookScope scope;
+  const auto allocate = [&] { return Real().cuMemAlloc_v2(ptr, bytes); };
+  if (scope.nested() || ptr == nullptr) return allocate();
+  return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
+                         [&] { return Real().cuMemFree_v2(*ptr); });
+}
+
+CUresult cuMemAllocPitch(CUdeviceptr_v1* ptr, unsigned int* pitch, unsigned int width_bytes,
+                         unsigned int height, unsigned int element_bytes) {
+  const HookScope scope;
+  const auto allocate = [&] {
+    return Real().cuMemAllocPitch(ptr, pitch, width_bytes, height, element_bytes);
+  };
+  if (scope.nested() || ptr == nullptr || pitch == nullptr) return allocate();
+  return AllocatePitched(ptr, pitch, width_bytes, height, allocate,
+                         [&] { return Real().cuMemFree(*ptr); });
+}
+
+CUresult cuMemAllocPitch_v2(CUdeviceptr* ptr, std::size_t* pitch, std::size_t width_bytes,
+                            std::size_t height, unsigned int element_bytes) {
+  const HookScope scope;
+  const auto allocate = [&] {
+    return Real().cuMemAllocPitch_v2(ptr, pitch, width_bytes, height, element_bytes);
+  };
+  if (scope.nested() || ptr == nullptr || pitch == nullptr) return allocate();
+  return AllocatePitched(ptr, pitch, width_bytes, height, allocate,
+                         [&] { return Real().cuMemFree_v2(*ptr); });
+}
+
+CUresult cuMemAllocManaged(CUdeviceptr* ptr, std::size_t bytes, unsigned int flags) {
+  const HookScope scope;
+  const auto allocate = [&] { return Real().cuMemAllocManaged(ptr, bytes, flags); };
+  if (scope.nested() || ptr == nullptr) return allocate();
+  return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
+                         [&] { return Real().cuMemFree_v2(*ptr); });
+}
+
+CUresult cuMemFree(CUdeviceptr_v1 ptr) {
+  const HookScope scope;
+  const auto free = [&] { return Real().cuMemFree(ptr); };
+  return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
+}
+
+CUresult cuMemFree_v2(CUdeviceptr ptr) {
+  const HookScope scope;
+  const auto free = [&] { return Real().cuMemFree_v2(ptr); };
+  return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
+}

@@ -1,0 +1,67 @@
+#include <dlfcn.h>
+
+#include "common/abi/cuda.h"
+#include "interceptor/driver.h"
+#include "interceptor/hook_table.h"
+#include "interceptor/scope.h"
+#include "interceptor/session.h"
+
+// The ways in that are not a direct call: cuInit, dlsym, cuGetProcAddress.
+
+namespace tessera {
+namespace {
+
+/// Puts our function in the place of the one that the driver found. The driver has checked the
+/// arguments, and its status stands.
+CUresult Redirect(CUresult result, const char* symbol, void** function, int cuda_version,
+                  cuuint64_t flags) {
+  if (result != CUDA_SUCCESS || symbol == nullptr || function == nullptr || *function == nullptr) {
+    return result;
+  }
+  void* hook = FindHookFor(symbol, cuda_version, flags);
+  if (hook == nullptr) hook = FindHook(symbol);
+  if (hook != nullptr) *function = hook;
+  return result;
+}
+
+/// What a handle's library lacks stays lacking.
+void* HookedSymbol(void* handle, const char* name, void* hook) {
+  return RealDlsym()(handle, name) == nullptr ? nullptr : hook;
+}
+
+/// RTLD_NEXT and RTLD_DEFAULT follow the search order, in which we stand where we should already.
+void* HookForHandle(void* handle, const char* name) {
+  if (handle == RTLD_NEXT || handle == RTLD_DEFAULT || name == nullptr) return nullptr;
+  return FindHook(name);
+}
+
+}  // namespace
+}  // namespace tessera
+
+using namespace tessera;
+
+CUresult cuInit(unsigned int flags) {
+  const HookScope scope;
+  if (!scope.nested() && !session::Ready()) return CUDA_ERROR_NOT_PERMITTED;
+  return Real().cuInit(flags);
+}
+
+CUresult cuGetProcAddress(const char* symbol, void** function, int cuda_version, cuuint64_t flags) {
+  const HookScope scope;
+  const CUresult result = Real().cuGetProcAddress(symbol, function, cuda_version, flags);
+  return Redirect(result, symbol, function, cuda_version, flags);
+}
+
+CUresult cuGetProcAddress_v2(const char* symbol, void** function, int cuda_version,
+                             cuuint64_t flags, CUdriverProcAddressQueryResult* status) {
+  const HookScope scope;
+  const CUresult result = Real().cuGetProcAddress_v2(symbol, function, cuda_version, flags, status);
+  return Redirect(result, symbol, function, cuda_version, flags);
+}
+
+/// libc learns from the return address who asks for RTLD_NEXT, so that call must be a jump: ours
+/// leaves no frame, in debug builds too.
+extern "C" [[gnu::optimize("O2")]] void* dlsym(void* handle, const char* name) noexcept {
+  if (void* hook = HookForHandle(handle, name)) return HookedSymbol(handle, name, hook);
+  return RealDlsym()(handle, name);
+}

@@ -1,0 +1,99 @@
+#include "interceptor/ledger.h"
+
+#include <sys/mman.h>
+
+#include "interceptor/region/lock.h"
+
+namespace tessera {
+namespace {
+
+using region::Lock;
+
+constexpr std::size_t kFirstCapacity = 256;
+
+}  // namespace
+
+/// Multiplication spreads into the high bits: the top four choose the shard, the next ones the
+/// place.
+std::uint64_t Ledger::Hash(std::uint64_t key) {
+  const std::uint64_t mixed = (key ^ (key >> 32)) * 0x9e37'79b9'7f4a'7c15;
+  return mixed ^ (mixed >> 29);
+}
+
+std::size_t Ledger::Find(const Shard& shard, std::uint64_t key) {
+  const std::size_t mask = shard.capacity - 1;
+  std::size_t at = Hash(key) & mask;
+  while (shard.entries[at].key != 0 && shard.entries[at].key != key) at = (at + 1) & mask;
+  return at;
+}
+
+bool Ledger::Insert(std::uint64_t key, const Charge& charge, Charge& replaced) {
+  replaced = {};
+  if (key == 0) return false;
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  if (shard.count * 2 >= shard.capacity && !Grow(shard)) return false;
+  Entry& entry = shard.entries[Find(shard, key)];
+  if (entry.key == key) {
+    replaced = entry.charge;
+  } else {
+    ++shard.count;
+  }
+  entry = {.key = key, .charge = charge};
+  return true;
+}
+
+bool Ledger::Take(std::uint64_t key, Charge& charge) {
+  if (key == 0) return false;
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  if (shard.capacity == 0) return false;
+  const std::size_t at = Find(shard, key);
+  if (shard.entries[at].key != key) return false;
+  charge = shard.entries[at].charge;
+  Erase(shard, at);
+  return true;
+}
+
+/// Moves later entries of the run into the hole, so that no run is ever broken and no tombstone is
+/// needed.
+void Ledger::Erase(Shard& shard, std::size_t at) {
+  const std::size_t mask = shard.capacity - 1;
+  std::size_t hole = at;
+  for (std::size_t next = (at + 1) & mask; shard.entries[next].key != 0; next = (next + 1) & mask) {
+    const std::size_t home = Hash(shard.entries[next].key) & mask;
+    if (((next - home) & mask) < ((next - hole) & mask)) continue;
+    shard.entries[hole] = shard.entries[next];
+    hole = next;
+  }
+  shard.entries[hole].key = 0;
+  --shard.count;
+}
+
+bool Ledger::Grow(Shard& shard) {
+  Shard bigger;
+  bigger.capacity = shard.capacity == 0 ? kFirstCapacity : shard.capacity * 2;
+  void* memory = mmap(nullptr, bigger.capacity * sizeof(Entry), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  bigger.entries = static_cast<Entry*>(memory);
+  for (std::size_t i = 0; i < shard.capacity; ++i) {
+    const Entry& entry = shard.entries[i];
+    if (entry.key != 0) bigger.entries[Find(bigger, entry.key)] = entry;
+  }
+  if (shard.entries != nullptr) munmap(shard.entries, shard.capacity * sizeof(Entry));
+  shard.entries = bigger.entries;
+  shard.capacity = bigger.capacity;
+  return true;
+}
+
+void Ledger::ForgetAfterFork() {
+  for (Shard& shard : shards_) {
+    shard.mutex = PTHREAD_MUTEX_INITIALIZER;
+    shard.entries = nullptr;
+    shard.capacity = 0;
+    shard.count = 0;
+  }
+}
+
+}  // namespace tessera

@@ -1,0 +1,121 @@
+#include "interceptor/region/region.h"
+
+#include "interceptor/region/lock.h"
+
+namespace tessera::region {
+
+const char* Region::Attach(const char* directory, std::span<const DeviceConfig> devices,
+                           Policy policy) {
+  self_ = Self();
+  mapping_ = MapRegion(directory, devices);
+  if (mapping_.file == nullptr) return mapping_.problem;
+  device_count_ = devices.size();
+  Reap();
+  if (!ClaimSlot()) {
+    Unmap(mapping_);
+    return "the region has no free slot: too many processes of this container use CUDA";
+  }
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    Device& device = mapping_.file->devices[i];
+    device.limit_bytes.store(devices[i].limit_bytes, std::memory_order_relaxed);
+    device.cores_percent.store(devices[i].cores_percent, std::memory_order_relaxed);
+    device.policy.store(static_cast<std::uint32_t>(policy), std::memory_order_relaxed);
+  }
+  return nullptr;
+}
+
+bool Region::ClaimSlot() {
+  for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
+    Owner& owner = mapping_.file->owners[slot];
+    if (owner.identity.load() != 0) continue;
+    const SlotLock lock = LockSlot(mapping_.fd, slot);
+    if (lock == SlotLock::kBusy) continue;
+    // 0 until ours is there: the lock speaks for us meanwhile.
+    std::uint64_t nobody = 0;
+    if (owner.identity.compare_exchange_strong(nobody, self_.identity)) {
+      owner.pid_namespace.store(self_.pid_namespace);
+      slot_ = slot;
+      return true;
+    }
+    UnlockSlot(mapping_.fd, slot);
+  }
+  return false;
+}
+
+bool Region::OwnerIsDead(std::size_t slot, std::uint64_t identity) const {
+  // Ours in another slot: this process before an exec.
+  if (identity == self_.identity) return true;
+  const std::uint64_t pid_namespace = mapping_.file->owners[slot].pid_namespace.load();
+  if (pid_namespace != 0 && pid_namespace == self_.pid_namespace) {
+    const Liveness here = LivenessHere(identity);
+    if (here != Liveness::kUnknown) return here == Liveness::kDead;
+  }
+  return LivenessByLock(mapping_.fd, slot) == Liveness::kDead;
+}
+
+bool Region::TakeFromDead(std::size_t slot, std::uint64_t identity) {
+  Owner& owner = mapping_.file->owners[slot];
+  const bool same_namespace = owner.pid_namespace.load() == self_.pid_namespace;
+  const bool locked = LockSlot(mapping_.fd, slot) == SlotLock::kLocked;
+  // A lock inherited by a dead owner's child does not make the owner live; numbers of another
+  // namespace do not make him dead.
+  if (!locked && !same_namespace) return false;
+  if (!same_namespace) owner.pid_namespace.store(0);
+  if (!owner.identity.compare_exchange_strong(identity, self_.identity)) {
+    if (locked) UnlockSlot(mapping_.fd, slot);
+    return false;
+  }
+  owner.pid_namespace.store(self_.pid_namespace);
+  for (std::size_t device = 0; device < device_count_; ++device) {
+    Subtract(*mapping_.file, slot, device, kMaxBytes);
+  }
+  FreeSlot(slot);
+  return true;
+}
+
+void Region::FreeSlot(std::size_t slot) {
+  Owner& owner = mapping_.file->owners[slot];
+  owner.pid_namespace.store(0);
+  owner.identity.store(0);
+  UnlockSlot(mapping_.fd, slot);
+}
+
+bool Region::Reap() {
+  const Lock lock(reap_mutex_);
+  bool found = false;
+  for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
+    const std::uint64_t identity = mapping_.file->owners[slot].identity.load();
+    if (identity == 0 || slot == slot_ || !OwnerIsDead(slot, identity)) continue;
+    found = TakeFromDead(slot, identity) || found;
+  }
+  return found;
+}
+
+Outcome Region::Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t limit) {
+  Outcome outcome;
+  for (bool last = false;; last = !Reap()) {
+    {
+      const Lock lock(lane_mutexes_[device].mutex);
+      outcome = Add(*mapping_.file, slot_, device, bytes, limit);
+    }
+    // One more try after an empty Reap: another thread may have been the one that reaped.
+    if (outcome != Outcome::kOverLimit || bytes > limit || last) break;
+  }
+  if (outcome != Outcome::kDone) CountDenied(device);
+  return outcome;
+}
+
+void Region::Release(std::size_t device, std::uint64_t bytes) {
+  const Lock lock(lane_mutexes_[device].mutex);
+  Subtract(*mapping_.file, slot_, device, bytes);
+}
+
+void Region::ForgetAfterFork() {
+  Unmap(mapping_);
+  self_ = {};
+  slot_ = kNoSlot;
+  reap_mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  for (LaneMutex& lane : lane_mutexes_) lane.mutex = PTHREAD_MUTEX_INITIALIZER;
+}
+
+}  // namespace tessera::region

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "interceptor/region/account.h"
+#include "interceptor/region/layout.h"
+#include "interceptor/region/map.h"
+#include "interceptor/region/owner.h"
+
+namespace tessera::region {
+
+/// A process's place in its container's region.
+///
+///   (nothing) --Attach--> slot taken --fork, in the child: ForgetAfterFork--> (nothing)
+///
+/// There is no detach: a process that ends, however it ends, leaves its slot to whoever looks next,
+/// at Attach or when an allocation would be refused. Thread-safe after Attach. No allocation, no
+/// exception; may change errno. Constant-initialised and trivially destructible, so that one may be
+/// a global in a preloaded library.
+class Region {
+ public:
+  constexpr Region() = default;
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  /// Maps the region of `directory`, returns what dead processes had, takes a slot and publishes
+  /// the limits. Null on success, else why not (constant text). Once per process.
+  const char* Attach(const char* directory, std::span<const DeviceConfig> devices, Policy policy);
+  bool attached() const { return mapping_.file != nullptr; }
+
+  /// Charges `bytes` to this process if the container's total stays within `limit`; looks for dead
+  /// processes before it refuses. REQUIRES: attached, device < number of devices.
+  Outcome Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t limit);
+  void Release(std::size_t device, std::uint64_t bytes);
+  std::uint64_t Total(std::size_t device) const { return TotalBytes(*mapping_.file, device); }
+
+  void CountLaunch(std::size_t device) {
+    mapping_.file->lanes[slot_][device].launches.fetch_add(1, std::memory_order_relaxed);
+  }
+  void CountDenied(std::size_t device) {
+    mapping_.file->lanes[slot_][device].denied.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /// In a forked child: drops the parent's place. Only system calls and plain stores.
+  void ForgetAfterFork();
+
+  /// Returns the bytes of every dead owner; true if there was one. Called by Attach and Reserve.
+  bool Reap();
+
+ private:
+  bool ClaimSlot();
+  bool OwnerIsDead(std::size_t slot, std::uint64_t identity) const;
+  bool TakeFromDead(std::size_t slot, std::uint64_t identity);
+  void FreeSlot(std::size_t slot);
+
+  static constexpr std::size_t kNoSlot = kMaxProcesses;
+
+  Mapping mapping_;
+  ProcessIdentity self_;
+  std::size_t slot_ = kNoSlot;
+  std::size_t device_count_ = 0;
+  pthread_mutex_t reap_mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  /// A lane has one writer at a time. Never held across a system call or another lock.
+  struct alignas(64) LaneMutex {
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  };
+  LaneMutex lane_mutexes_[kMaxDevices];
+};
+
+}  // namespace tessera::region

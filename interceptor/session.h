@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/abi/cuda.h"
+#include "interceptor/limits.h"
+
+/// What the library knows of this process: its limits and its place in the container's region.
+/// Starts at the first hooked call, starts again in a forked child. Every function may be called by
+/// any thread.
+namespace tessera::session {
+
+/// Index into the limits; kNoDevice for a GPU that they do not name, whose limit is 0.
+using DeviceIndex = int;
+inline constexpr DeviceIndex kNoDevice = -1;
+
+/// True if limits and region are there. If not, says why on stderr, once, and every later call is
+/// false.
+bool Ready();
+
+/// REQUIRES for all below: Ready().
+DeviceIndex FindDevice(const CUuuid& uuid);
+DeviceIndex FindDevice(const char* uuid_text);
+std::size_t DeviceCount();
+
+/// Charges `bytes` on a device to this process, unless the container would get beyond its limit.
+bool TryReserve(DeviceIndex device, std::uint64_t bytes);
+void Release(DeviceIndex device, std::uint64_t bytes);
+
+/// What a container sees of a GPU. Both 0 for kNoDevice.
+struct Usage {
+  std::uint64_t limit_bytes = 0;
+  std::uint64_t used_bytes = 0;  ///< by all its processes
+};
+Usage UsageOf(DeviceIndex device);
+
+/// Adds one to this process's launches on a device. REQUIRES: Ready(), device != kNoDevice.
+void CountLaunch(DeviceIndex device);
+
+}  // namespace tessera::session
