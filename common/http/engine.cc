@@ -100,7 +100,8 @@ bool Engine::Run() {
 void Engine::Prepare(httplib::Request& request) {
   connection_.EndHead();
   head_ = &request;
-  // No compression (a watch would be held back in the compressor) and no ranges.
+  // No compression by httplib (a watch would be held back in the compressor) and no ranges.
+  accept_encoding_ = request.get_header_value("Accept-Encoding");
   request.headers.erase("Accept-Encoding");
   request.ranges.clear();
 }
@@ -119,6 +120,7 @@ void Engine::Refuse(const Response& refusal, httplib::Response& out) {
 
 void Engine::Answer(const httplib::Request& request, httplib::Response& out) {
   Request translated = Translate(request);
+  if (!accept_encoding_.empty()) translated.headers.emplace("accept-encoding", accept_encoding_);
   auto body =
       ReadBody(translated.headers, options_.max_body_bytes,
                [this](char* data, std::size_t size) { return connection_.read(data, size); });

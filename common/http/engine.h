@@ -42,7 +42,8 @@ class Engine final : private httplib::Server {
   const EngineOptions& options_;
   const Idleness idleness_;
   httplib::Request* head_ = nullptr;  ///< the request being answered
-  bool unread_ = false;               ///< input that we did not read is left
+  std::string accept_encoding_;
+  bool unread_ = false;  ///< input that we did not read is left
 };
 
 }  // namespace tessera::http

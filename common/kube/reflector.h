@@ -1,48 +1,41 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <string>
-#include <string_view>
 #include <thread>
-#include <unordered_map>
 
 #include "common/kube/client.h"
+#include "common/kube/collection.h"
 
 namespace tessera::kube {
 
-/// What a reflector tells. Calls come one at a time, from the reflector's thread.
-struct ReflectorHandlers {
-  /// Added or changed. `object` is the whole object.
-  std::function<void(const rapidjson::Value& object)> on_upsert;
-  /// Deleted, told by the watch or found missing by a new list. The last known namespace/name and uid.
-  std::function<void(std::string_view key, std::string_view uid)> on_delete;
-  /// After each complete list; the first one means "synced".
-  std::function<void()> on_synced;
-};
-
-/// Keeps somebody's copy of a collection equal to the API server's: list, watch with bookmarks, list again on
-/// 410, back-off with jitter on errors. A recreated object (same name, other uid) is told as delete + upsert.
-/// Owns one thread from Start to Stop. Handlers must not call Stop.
+/// Keeps somebody's copy of a collection equal to the API server's: list, watch with bookmarks,
+/// list again on 410, back-off with jitter on errors. A recreated object (same name, other uid) is
+/// told as delete + upsert. Owns one thread from Start to Stop. Handlers must not call Stop.
+///
+///   list -> watch -> (ended, error: wait, watch from the last version) -> (410: list)
 class Reflector {
  public:
-  /// `path` as in Client::List. `client` must outlive the reflector.
-  Reflector(Client& client, std::string path, ReflectorHandlers handlers);
+  /// `path` as in Client::List. `client` must outlive the reflector. `retry` paces lists and
+  /// watches.
+  Reflector(Client& client, std::string path, ReflectorHandlers handlers,
+            const RetryPolicy& retry = {.base = std::chrono::milliseconds(200),
+                                        .max = std::chrono::seconds(30)});
   ~Reflector();  ///< stops
   void Start();
+  /// Waits for a running list, which Client::Shutdown ends; a watch ends at once. Twice is fine.
   void Stop();
   bool synced() const { return synced_.load(); }
 
  private:
   void Run(const std::stop_token& stop);
-  Result<std::string> ListOnce();
-  Result<void> WatchFrom(std::string& resource_version, const std::stop_token& stop);
-  void Upsert(const rapidjson::Value& object);
+  bool ListOnce();
+  Result<void> WatchOnce(const std::stop_token& stop);
 
   Client& client_;
   const std::string path_;
-  const ReflectorHandlers handlers_;
-  std::unordered_map<std::string, std::string> uid_of_key_;  ///< reflector's thread only
+  const RetryPolicy retry_;
+  Collection collection_;  // reflector's thread only
   std::atomic<bool> synced_{false};
   std::jthread thread_;
 };

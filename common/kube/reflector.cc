@@ -1,0 +1,92 @@
+#include "common/kube/reflector.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/kube/backoff.h"
+#include "common/kube/random.h"
+
+namespace tessera::kube {
+namespace {
+
+/// Watches that fail in a row before a new list is tried: the server may have lost our version without saying.
+constexpr int kMaxFailedWatches = 4;
+
+void WaitFor(std::chrono::milliseconds time, const std::stop_token& stop) {
+  std::mutex mu;
+  std::condition_variable_any never;
+  std::unique_lock lock(mu);
+  never.wait_for(lock, stop, time, [] { return false; });
+}
+
+}  // namespace
+
+Reflector::Reflector(Client& client, std::string path, ReflectorHandlers handlers,
+                     const RetryPolicy& retry)
+    : client_(client), path_(std::move(path)), retry_(retry), collection_(std::move(handlers)) {}
+
+Reflector::~Reflector() { Stop(); }
+
+void Reflector::Start() {
+  if (!thread_.joinable())
+    thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+}
+
+void Reflector::Stop() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Reflector::ListOnce() {
+  const auto list = client_.List(path_);
+  if (!list) {
+    log::Warn("list failed", {{"path", path_}, {"reason", list.error().message}});
+    return false;
+  }
+  collection_.Replace(*list);
+  synced_ = true;
+  return true;
+}
+
+Result<void> Reflector::WatchOnce(const std::stop_token& stop) {
+  return client_.Watch(
+      path_, collection_.resource_version(),
+      [&](WatchEvent& event) {
+        if (!stop.stop_requested()) collection_.Apply(event);
+      },
+      stop);
+}
+
+void Reflector::Run(const std::stop_token& stop) {
+  GrowingWait wait(retry_);
+  bool listed = false;
+  int failed_watches = 0;
+  while (!stop.stop_requested()) {
+    if (!listed) {
+      listed = ListOnce();
+      if (!listed) {
+        WaitFor(wait.Next(RandomUnit()), stop);
+        continue;
+      }
+    }
+    const std::string before = collection_.resource_version();
+    const auto ended = WatchOnce(stop);
+    // Progress means that the peer works; without it even a clean end is paced.
+    if (collection_.resource_version() != before) {
+      wait.Reset();
+      failed_watches = 0;
+    }
+    if (stop.stop_requested()) return;
+    if (!ended) {
+      log::Info("watch ended", {{"path", path_}, {"reason", ended.error().message}});
+      // Another error than "away" (a refusal, say) will not go away for this version either.
+      listed = ended.error().code == Errc::kUnavailable && ++failed_watches < kMaxFailedWatches;
+      if (!listed) failed_watches = 0;
+    }
+    WaitFor(wait.Next(RandomUnit()), stop);
+  }
+}
+
+}  // namespace tessera::kube
