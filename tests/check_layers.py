@@ -11,6 +11,7 @@ ALLOWED = {
     "common/json": ["common/base"],
     "common/http": ["common/base", "common/json"],
     "common/kube": ["common/base", "common/json"],
+    "common/app": ["common/base", "common/http", "common/kube"],
     "common/contract": ["common/base", "common/json", "binpack"],
     "binpack": ["common/base"],
     "interceptor/region": ["common/base"],

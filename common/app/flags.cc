@@ -1,0 +1,62 @@
+#include "common/app/flags.h"
+
+namespace tessera::app {
+
+void AddClientFlags(CLI::App& app, ServerFlags& flags) {
+  app.set_version_flag("--version", TESSERA_VERSION);
+  app.add_option(
+      "--kubeconfig", flags.kubeconfig,
+      "Kubeconfig file; default: KUBECONFIG, then the pod's service account, then ~/.kube/config");
+  app.add_option("--kube-api-qps", flags.kube_api_qps, "Requests per second to the API server")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--kube-api-burst", flags.kube_api_burst, "Requests that may go at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--logging-format", flags.log_format, "text or json")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, log::Format>{
+          {"text", log::Format::kText}, {"json", log::Format::kJson}}));
+  app.add_option("-v,--verbosity", flags.verbosity, "0: state changes; 1 and more: every request")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void AddFlags(CLI::App& app, ServerFlags& flags) {
+  AddClientFlags(app, flags);
+  app.add_option("--bind-address", flags.http.bind_address, "Address to listen on")
+      ->capture_default_str();
+  app.add_option("--port,--secure-port", flags.http.port, "Port to listen on; 0: any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  CLI::Option* cert = app.add_option("--tls-cert-file", flags.http.cert_file,
+                                     "PEM certificate; without it the server speaks plain HTTP");
+  CLI::Option* key =
+      app.add_option("--tls-private-key-file", flags.http.key_file, "PEM private key");
+  cert->needs(key);
+  key->needs(cert);
+  app.add_option("--client-ca-file", flags.http.client_ca_file,
+                 "PEM CA: only clients with a certificate of it are answered")
+      ->needs(cert);
+}
+
+void StartLogging(const std::string& component, const ServerFlags& flags) {
+  log::Configure(component, flags.log_format,
+                 flags.verbosity > 0 ? log::Level::kDebug : log::Level::kInfo);
+  log::Info("starting", {{"version", TESSERA_VERSION},
+                         {"bind_address", flags.http.bind_address},
+                         {"port", flags.http.port},
+                         {"tls", !flags.http.cert_file.empty()},
+                         {"client_ca_file", flags.http.client_ca_file},
+                         {"kubeconfig", flags.kubeconfig},
+                         {"kube_api_qps", flags.kube_api_qps},
+                         {"kube_api_burst", flags.kube_api_burst}});
+}
+
+Result<kube::Config> KubeConfig(const std::string& component, const ServerFlags& flags) {
+  TESSERA_TRY(kube::Config config, kube::LoadConfig(flags.kubeconfig, component));
+  config.qps = flags.kube_api_qps;
+  config.burst = flags.kube_api_burst;
+  return config;
+}
+
+}  // namespace tessera::app

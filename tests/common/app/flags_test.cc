@@ -1,0 +1,78 @@
+#include "common/app/flags.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/common/http/test_client.h"
+
+namespace tessera::app {
+namespace {
+
+/// Parses a command line; false if it is refused.
+bool Parse(const std::string& line, ServerFlags& flags) {
+  CLI::App app;
+  AddFlags(app, flags);
+  try {
+    app.parse(line, false);
+  } catch (const CLI::ParseError&) {
+    return false;
+  }
+  return true;
+}
+
+TEST(Flags, KeepTheDefaultsOfTheProgram) {
+  ServerFlags flags;
+  flags.http.port = 9610;
+  ASSERT_TRUE(Parse("", flags));
+  EXPECT_EQ(flags.http.port, 9610);
+  EXPECT_EQ(flags.http.bind_address, "127.0.0.1");
+  EXPECT_EQ(flags.kube_api_qps, 50);
+}
+
+TEST(Flags, AreReadInKubernetesSpelling) {
+  ServerFlags flags;
+  ASSERT_TRUE(
+      Parse("--bind-address=:: --secure-port 1 --tls-cert-file=c --tls-private-key-file=k "
+            "--client-ca-file=a --kubeconfig=f --kube-api-qps=2.5 --kube-api-burst=3 "
+            "--logging-format=json -v 2",
+            flags));
+  EXPECT_EQ(flags.http.bind_address, "::");
+  EXPECT_EQ(flags.http.port, 1);
+  EXPECT_EQ(flags.http.cert_file, "c");
+  EXPECT_EQ(flags.http.key_file, "k");
+  EXPECT_EQ(flags.http.client_ca_file, "a");
+  EXPECT_EQ(flags.kubeconfig, "f");
+  EXPECT_EQ(flags.kube_api_qps, 2.5);
+  EXPECT_EQ(flags.kube_api_burst, 3);
+  EXPECT_EQ(flags.log_format, log::Format::kJson);
+  EXPECT_EQ(flags.verbosity, 2);
+}
+
+TEST(Flags, WrongOnesAreRefused) {
+  for (const char* line :
+       {"--port=70000", "--port=x", "--tls-cert-file=c", "--tls-private-key-file=k",
+        "--client-ca-file=a", "--kube-api-qps=0", "--kube-api-burst=-1", "--logging-format=xml",
+        "-v -1", "--no-such-flag"}) {
+    ServerFlags flags;
+    EXPECT_FALSE(Parse(line, flags)) << line;
+  }
+}
+
+TEST(Flags, ReachTheClientsConfiguration) {
+  const http::TempDir dir;
+  ServerFlags flags{
+      .kubeconfig = dir.Write("kc",
+                              "current-context: c\n"
+                              "contexts: [{name: c, context: {cluster: k}}]\n"
+                              "clusters: [{name: k, cluster: {server: 'https://x'}}]\n"),
+      .kube_api_qps = 7,
+      .kube_api_burst = 8};
+  const auto config = KubeConfig("tessera-test", flags);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->server, "https://x");
+  EXPECT_EQ(config->qps, 7);
+  EXPECT_EQ(config->burst, 8);
+  EXPECT_EQ(config->user_agent.substr(0, 13), "tessera-test/");
+}
+
+}  // namespace
+}  // namespace tessera::app
