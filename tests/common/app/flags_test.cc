@@ -59,13 +59,13 @@ TEST(Flags, WrongOnesAreRefused) {
 
 TEST(Flags, ReachTheClientsConfiguration) {
   const http::TempDir dir;
-  ServerFlags flags{
-      .kubeconfig = dir.Write("kc",
-                              "current-context: c\n"
-                              "contexts: [{name: c, context: {cluster: k}}]\n"
-                              "clusters: [{name: k, cluster: {server: 'https://x'}}]\n"),
-      .kube_api_qps = 7,
-      .kube_api_burst = 8};
+  ServerFlags flags;
+  flags.kubeconfig = dir.Write("kc",
+                               "current-context: c\n"
+                               "contexts: [{name: c, context: {cluster: k}}]\n"
+                               "clusters: [{name: k, cluster: {server: 'https://x'}}]\n");
+  flags.kube_api_qps = 7;
+  flags.kube_api_burst = 8;
   const auto config = KubeConfig("tessera-test", flags);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->server, "https://x");
