@@ -8,6 +8,7 @@
 namespace tessera::agent {
 
 Result<NvmlReading> Hardware::Read() {
+  if (tracker_.HoldEnds(clock_.Now())) nvml_.reset();
   if (!nvml_) {
     TESSERA_TRY(nvml_, open_());
   }
@@ -24,7 +25,8 @@ contract::Inventory Hardware::Refresh() {
   State state;
   state.up = reading.has_value();
   state.reason = reading ? "" : reading.error().message;
-  state.inventory = reading ? tracker_.Update(*reading) : tracker_.UpdateUnavailable(state.reason);
+  state.inventory =
+      reading ? tracker_.Update(*reading, clock_.Now()) : tracker_.UpdateUnavailable(state.reason);
   if (reading) state.reading = *std::move(reading);
   contract::Inventory inventory = state.inventory;
   const std::lock_guard lock(mu_);

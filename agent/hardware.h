@@ -7,6 +7,7 @@
 
 #include "agent/inventory_tracker.h"
 #include "agent/nvml.h"
+#include "common/base/clock.h"
 #include "common/base/thread_annotations.h"
 
 namespace tessera::agent {
@@ -17,7 +18,8 @@ namespace tessera::agent {
 class Hardware {
  public:
   using Open = std::function<Result<std::unique_ptr<Nvml>>()>;
-  explicit Hardware(Open open) : open_(std::move(open)) {}
+  /// `clock` must outlive this.
+  Hardware(Open open, const Clock& clock) : open_(std::move(open)), clock_(clock) {}
 
   /// The inventory now.
   contract::Inventory Refresh();
@@ -34,6 +36,7 @@ class Hardware {
   Result<NvmlReading> Read();
 
   const Open open_;
+  const Clock& clock_;
   std::unique_ptr<Nvml> nvml_;  // Refresh's thread
   InventoryTracker tracker_;    // Refresh's thread
   mutable std::mutex mu_;

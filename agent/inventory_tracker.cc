@@ -42,7 +42,20 @@ void Merge(const GpuReading& reading, GpuDevice& gpu) {
 
 }  // namespace
 
-contract::Inventory InventoryTracker::Update(const NvmlReading& reading) {
+void InventoryTracker::NoteFaults(const NvmlReading& reading, Time now) {
+  std::erase_if(faults_, [&](const auto& fault) { return fault.second.until <= now; });
+  for (const GpuReading& gpu : reading.gpus) {
+    if (gpu.xid != 0 && !gpu.uuid.empty()) faults_[gpu.uuid] = {gpu.xid, now + xid_hold_};
+  }
+}
+
+bool InventoryTracker::HoldEnds(Time now) const {
+  return std::any_of(faults_.begin(), faults_.end(),
+                     [&](const auto& fault) { return fault.second.until <= now; });
+}
+
+contract::Inventory InventoryTracker::Update(const NvmlReading& reading, Time now) {
+  NoteFaults(reading, now);
   std::vector<GpuDevice> before = std::exchange(known_.gpus, {});
   std::vector<std::pair<int, std::string>> nameless;  // index -> reason
   known_.driver_version = reading.driver_version;
@@ -55,6 +68,9 @@ contract::Inventory InventoryTracker::Update(const NvmlReading& reading) {
     const GpuDevice* old = FindUuid(before, one.uuid);
     GpuDevice gpu = old == nullptr ? GpuDevice{} : *old;
     Merge(one, gpu);
+    if (const auto fault = faults_.find(gpu.uuid); gpu.healthy && fault != faults_.end()) {
+      MarkSick(gpu, "Xid " + std::to_string(fault->second.xid));
+    }
     // Never seen well: its size is unknown, so there is nothing to tell of it yet.
     if (gpu.memory_mib > 0) known_.gpus.push_back(std::move(gpu));
   }

@@ -1,121 +1,79 @@
 #include "agent/nvml.h"
 
-#include <dlfcn.h>
-
 #include <cctype>
 #include <fstream>
 #include <utility>
 
+#include "agent/nvml_functions.h"
+#include "agent/xid_watch.h"
 #include "binpack/types.h"
-#include "common/abi/nvml.h"
 
 namespace tessera::agent {
 namespace {
 
-/// The functions that we call, typed by the vendor's prototypes. Those below `Optional` may be
-/// null.
-struct Functions {
-  decltype(&nvmlInit_v2) init = nullptr;
-  decltype(&nvmlShutdown) shutdown = nullptr;
-  decltype(&nvmlSystemGetDriverVersion) driver_version = nullptr;
-  decltype(&nvmlDeviceGetCount_v2) count = nullptr;
-  decltype(&nvmlDeviceGetHandleByIndex_v2) handle = nullptr;
-  decltype(&nvmlDeviceGetUUID) uuid = nullptr;
-  decltype(&nvmlDeviceGetName) name = nullptr;
-  decltype(&nvmlDeviceGetMemoryInfo) memory = nullptr;
-  // Optional: older drivers lack them.
-  decltype(&nvmlErrorString) error_string = nullptr;
-  decltype(&nvmlDeviceGetPciInfo_v3) pci = nullptr;
-  decltype(&nvmlDeviceGetNumaNodeId) numa = nullptr;
-  decltype(&nvmlDeviceGetMigMode) mig = nullptr;
-};
-
-struct Unload {
-  void operator()(void* library) const { dlclose(library); }
-};
-using Library = std::unique_ptr<void, Unload>;
-
-template <typename Function>
-void LoadOptional(void* library, const char* symbol, Function& into) {
-  into = reinterpret_cast<Function>(dlsym(library, symbol));
-}
-
-template <typename Function>
-void LoadRequired(void* library, const char* symbol, Function& into, std::string& missing) {
-  LoadOptional(library, symbol, into);
-  if (into == nullptr && missing.empty()) missing = symbol;
-}
-
-Result<Functions> LoadFunctions(void* library, const std::string& name) {
-  Functions f;
-  std::string missing;
-  LoadRequired(library, "nvmlInit_v2", f.init, missing);
-  LoadRequired(library, "nvmlShutdown", f.shutdown, missing);
-  LoadRequired(library, "nvmlSystemGetDriverVersion", f.driver_version, missing);
-  LoadRequired(library, "nvmlDeviceGetCount_v2", f.count, missing);
-  LoadRequired(library, "nvmlDeviceGetHandleByIndex_v2", f.handle, missing);
-  LoadRequired(library, "nvmlDeviceGetUUID", f.uuid, missing);
-  LoadRequired(library, "nvmlDeviceGetName", f.name, missing);
-  LoadRequired(library, "nvmlDeviceGetMemoryInfo", f.memory, missing);
-  if (!missing.empty()) return Fail(Errc::kUnavailable, name + " has no symbol " + missing);
-  LoadOptional(library, "nvmlErrorString", f.error_string);
-  LoadOptional(library, "nvmlDeviceGetPciInfo_v3", f.pci);
-  LoadOptional(library, "nvmlDeviceGetNumaNodeId", f.numa);
-  LoadOptional(library, "nvmlDeviceGetMigMode", f.mig);
-  return f;
-}
-
-std::string ErrorText(const Functions& f, const char* call, nvmlReturn_t result) {
-  const char* text = f.error_string == nullptr ? nullptr : f.error_string(result);
-  return std::string(call) + ": " +
-         (text == nullptr ? "NVML error " + std::to_string(result) : std::string(text));
-}
-
 class LoadedNvml final : public Nvml {
  public:
-  LoadedNvml(Library library, const Functions& functions, std::string sysfs)
+  LoadedNvml(Library library, const NvmlFunctions& functions, std::string sysfs)
       : library_(std::move(library)), f_(functions), sysfs_(std::move(sysfs)) {}
-  ~LoadedNvml() override { f_.shutdown(); }
+  ~LoadedNvml() override {
+    xids_.reset();
+    f_.shutdown();
+  }
 
   Result<NvmlReading> Read() override;
 
  private:
-  GpuReading ReadGpu(unsigned int index) const;
+  GpuReading ReadGpu(unsigned int index);
+  void WatchXids(unsigned int count);
   std::string FillReading(nvmlDevice_t device, GpuReading& gpu) const;
   int NumaNode(nvmlDevice_t device) const;
 
   const Library library_;
-  const Functions f_;
+  const NvmlFunctions f_;
   const std::string sysfs_;
+  std::unique_ptr<XidWatch> xids_;  // made at the first reading, when the handles are known
 };
 
 Result<NvmlReading> LoadedNvml::Read() {
   NvmlReading reading;
   char version[NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE] = "";
   if (const auto result = f_.driver_version(version, sizeof version); result != NVML_SUCCESS) {
-    return Fail(Errc::kUnavailable, ErrorText(f_, "nvmlSystemGetDriverVersion", result));
+    return Fail(Errc::kUnavailable, NvmlErrorText(f_, "nvmlSystemGetDriverVersion", result));
   }
   reading.driver_version = version;
   unsigned int count = 0;
   if (const auto result = f_.count(&count); result != NVML_SUCCESS) {
-    return Fail(Errc::kUnavailable, ErrorText(f_, "nvmlDeviceGetCount_v2", result));
+    return Fail(Errc::kUnavailable, NvmlErrorText(f_, "nvmlDeviceGetCount_v2", result));
   }
   if (count > static_cast<unsigned int>(binpack::kMaxGpusPerNode)) {
     return Fail(Errc::kUnavailable,
                 "nvmlDeviceGetCount_v2: " + std::to_string(count) + " GPUs is not believable");
   }
+  WatchXids(count);
   for (unsigned int i = 0; i < count; ++i) reading.gpus.push_back(ReadGpu(i));
   return reading;
 }
 
-GpuReading LoadedNvml::ReadGpu(unsigned int index) const {
+void LoadedNvml::WatchXids(unsigned int count) {
+  if (!xids_) {
+    xids_ = std::make_unique<XidWatch>(f_);
+    for (unsigned int i = 0; i < count; ++i) {
+      nvmlDevice_t device = nullptr;
+      if (f_.handle(i, &device) == NVML_SUCCESS) xids_->Add(device);
+    }
+  }
+  xids_->Poll();
+}
+
+GpuReading LoadedNvml::ReadGpu(unsigned int index) {
   GpuReading gpu;
   gpu.index = static_cast<int>(index);
   nvmlDevice_t device = nullptr;
   if (const auto result = f_.handle(index, &device); result != NVML_SUCCESS) {
-    gpu.trouble = ErrorText(f_, "nvmlDeviceGetHandleByIndex_v2", result);
+    gpu.trouble = NvmlErrorText(f_, "nvmlDeviceGetHandleByIndex_v2", result);
   } else {
     gpu.trouble = FillReading(device, gpu);
+    gpu.xid = xids_->Take(device);
   }
   return gpu;
 }
@@ -124,7 +82,7 @@ GpuReading LoadedNvml::ReadGpu(unsigned int index) const {
 std::string LoadedNvml::FillReading(nvmlDevice_t device, GpuReading& gpu) const {
   std::string trouble;
   const auto check = [&](const char* call, nvmlReturn_t result) {
-    if (result != NVML_SUCCESS && trouble.empty()) trouble = ErrorText(f_, call, result);
+    if (result != NVML_SUCCESS && trouble.empty()) trouble = NvmlErrorText(f_, call, result);
     return result == NVML_SUCCESS;
   };
   char text[NVML_DEVICE_UUID_V2_BUFFER_SIZE] = "";
@@ -165,14 +123,10 @@ int LoadedNvml::NumaNode(nvmlDevice_t device) const {
 }  // namespace
 
 Result<std::unique_ptr<Nvml>> OpenNvml(const std::string& library, const std::string& sysfs) {
-  Library handle(dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL));
-  if (!handle) {
-    const char* reason = dlerror();
-    return Fail(Errc::kUnavailable, reason == nullptr ? library + ": cannot be loaded" : reason);
-  }
-  TESSERA_TRY(const Functions functions, LoadFunctions(handle.get(), library));
+  TESSERA_TRY(Library handle, OpenLibrary(library));
+  TESSERA_TRY(const NvmlFunctions functions, LoadFunctions(handle.get(), library));
   if (const auto result = functions.init(); result != NVML_SUCCESS) {
-    return Fail(Errc::kUnavailable, ErrorText(functions, "nvmlInit_v2", result));
+    return Fail(Errc::kUnavailable, NvmlErrorText(functions, "nvmlInit_v2", result));
   }
   return std::make_unique<LoadedNvml>(std::move(handle), functions, sysfs);
 }

@@ -18,7 +18,8 @@ struct GpuReading {
   std::string model;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_used_bytes = 0;
-  int numa_node = -1;   ///< -1: unknown
+  int numa_node = -1;  ///< -1: unknown
+  int xid = 0;  ///< a fault of the hardware that the driver told since the last reading; 0: none
   std::string trouble;  ///< why it cannot be shared now, for people; empty: healthy
 };
 
