@@ -1,8 +1,8 @@
 #include "webhook/wire.h"
 
+#include "common/base/base64.h"
 #include "common/contract/pod_request.h"
 #include "common/json/json.h"
-#include "webhook/base64.h"
 #include "webhook/wire_pod.h"
 
 namespace tessera::webhook {
@@ -102,7 +102,7 @@ std::string EncodeReview(std::string_view uid, const Decision& decision) {
     writer.Key("patchType");
     writer.String("JSONPatch");
     writer.Key("patch");
-    writer.String(EncodeBase64(EncodePatch(decision.patch)));
+    writer.String(base64::Encode(EncodePatch(decision.patch)));
   }
   if (!decision.allowed) {
     writer.Key("status");

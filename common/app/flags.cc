@@ -1,5 +1,10 @@
 #include "common/app/flags.h"
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
 namespace tessera::app {
 
 void AddClientFlags(CLI::App& app, ServerFlags& flags) {
@@ -28,6 +33,8 @@ void AddFlags(CLI::App& app, ServerFlags& flags) {
   app.add_option("--port,--secure-port", flags.http.port, "Port to listen on; 0: any free one")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  app.add_option("--port-file", flags.port_file,
+                 "File that receives the port, once the server listens");
   CLI::Option* cert = app.add_option("--tls-cert-file", flags.http.cert_file,
                                      "PEM certificate; without it the server speaks plain HTTP");
   CLI::Option* key =
@@ -50,6 +57,18 @@ void StartLogging(const std::string& component, const ServerFlags& flags) {
                          {"kubeconfig", flags.kubeconfig},
                          {"kube_api_qps", flags.kube_api_qps},
                          {"kube_api_burst", flags.kube_api_burst}});
+}
+
+Result<void> WritePortFile(const ServerFlags& flags, int port) {
+  if (flags.port_file.empty()) return {};
+  const std::string temporary = flags.port_file + ".new";
+  std::ofstream file(temporary);
+  file << port << "\n";
+  file.close();
+  if (!file || std::rename(temporary.c_str(), flags.port_file.c_str()) != 0) {
+    return Fail(Errc::kUnavailable, "port file " + flags.port_file + ": " + std::strerror(errno));
+  }
+  return {};
 }
 
 Result<kube::Config> KubeConfig(const std::string& component, const ServerFlags& flags) {

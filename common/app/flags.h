@@ -16,6 +16,7 @@ namespace tessera::app {
 struct ServerFlags {
   http::ServerOptions http =
       {};  ///< --bind-address, --port, --tls-cert-file, --tls-private-key-file, --client-ca-file
+  std::string port_file = {};   ///< --port-file
   std::string kubeconfig = {};  ///< --kubeconfig
   double kube_api_qps = 50;
   int kube_api_burst = 100;
@@ -33,6 +34,10 @@ void AddClientFlags(CLI::App& app, ServerFlags& flags);
 
 /// Sets up logging and writes one line with the flags in use. `component` as in "tessera-extender".
 void StartLogging(const std::string& component, const ServerFlags& flags);
+
+/// Writes the port that the server listens on into --port-file, atomically: a reader sees the whole
+/// number or no file. Nothing without that flag. Errors (kUnavailable) name the file.
+Result<void> WritePortFile(const ServerFlags& flags, int port);
 
 /// kube::LoadConfig with the flags' kubeconfig, qps and burst.
 Result<kube::Config> KubeConfig(const std::string& component, const ServerFlags& flags);

@@ -1,5 +1,10 @@
 #include "common/app/flags.h"
 
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "tests/common/http/test_client.h"
@@ -55,6 +60,22 @@ TEST(Flags, WrongOnesAreRefused) {
     ServerFlags flags;
     EXPECT_FALSE(Parse(line, flags)) << line;
   }
+}
+
+TEST(PortFile, HoldsThePortAsALine) {
+  ServerFlags flags;
+  EXPECT_TRUE(WritePortFile(flags, 1).has_value()) << "no flag, no file";
+  const std::string path = ::testing::TempDir() + "/port." + std::to_string(getpid());
+  ASSERT_TRUE(Parse("--port-file=" + path, flags));
+  ASSERT_TRUE(WritePortFile(flags, 1).has_value());
+  ASSERT_TRUE(WritePortFile(flags, 45678).has_value());
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  EXPECT_EQ(line, "45678");
+  std::remove(path.c_str());
+  flags.port_file = "/nowhere/port";
+  EXPECT_NE(WritePortFile(flags, 1).error().message.find("/nowhere/port"), std::string::npos);
 }
 
 TEST(Flags, ReachTheClientsConfiguration) {
