@@ -1,0 +1,283 @@
+#include "extender/cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "binpack/fit.h"
+#include "common/base/log.h"
+
+namespace tessera::extender {
+namespace {
+
+using binpack::NodeInfo;
+using binpack::Placement;
+using binpack::PodRequest;
+using contract::Assignment;
+
+Assignment MakeAssignment(const std::string& node, const PodRequest& request, Placement placement) {
+  return {.node = node,
+          .compute_policy = request.compute_policy,
+          .isolation = request.isolation,
+          .placement = std::move(placement)};
+}
+
+binpack::Reservation ReservationOf(const Assignment& assignment) {
+  return binpack::ReservationOf(assignment.placement, assignment.isolation);
+}
+
+/// True if the GPUs are there, healthy, and have room for the reservation.
+bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
+  return std::all_of(reservation.devices.begin(), reservation.devices.end(), [&](const auto& held) {
+    const binpack::DeviceInfo* info = binpack::FindDevice(node, held.uuid);
+    return info != nullptr && info->device.healthy && binpack::Within(held.amount, info->free()) &&
+           info->exclusive_tenants == 0 && (!reservation.exclusive || info->tenants == 0);
+  });
+}
+
+}  // namespace
+
+Cache::Cache(const Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
+
+NodeEntry& Cache::Touch(const std::string& node) {
+  changed_.push_back(node);
+  return nodes_.try_emplace(node, node).first->second;
+}
+
+void Cache::Insert(const std::string& uid, Pod pod) {
+  Erase(uid);
+  NodeEntry& entry = Touch(pod.node);
+  if (pod.assignment) {
+    entry.Add(uid,
+              pod.state == State::kHeld ? NodeEntry::Claim::kHeld : NodeEntry::Claim::kCommitted,
+              pod.reservation);
+  } else {
+    entry.AddUnreadable(uid);
+  }
+  pods_.emplace(uid, std::move(pod));
+}
+
+void Cache::Erase(const std::string& uid) {
+  const auto found = pods_.find(uid);
+  if (found == pods_.end()) return;
+  changed_.push_back(found->second.node);
+  const auto node = nodes_.find(found->second.node);
+  node->second.Remove(uid);
+  if (node->second.idle()) nodes_.erase(node);
+  pods_.erase(found);
+}
+
+void Cache::EndOldHolds() {
+  const auto now = clock_.Now();
+  for (; !deadlines_.empty() && deadlines_.front().at <= now; deadlines_.pop_front()) {
+    const Deadline& deadline = deadlines_.front();
+    const auto found = pods_.find(deadline.uid);
+    if (found == pods_.end() || found->second.state != State::kHeld) continue;
+    if (found->second.hold_number == deadline.hold_number) Erase(std::string(deadline.uid));
+  }
+}
+
+void Cache::SetNode(const std::string& name,
+                    const std::optional<Result<contract::Inventory>>& inventory) {
+  const std::lock_guard lock(mu_);
+  NodeEntry& entry = Touch(name);
+  node_set_changed_ = node_set_changed_ || !entry.exists();
+  entry.SetInventory(inventory);
+}
+
+void Cache::RemoveNode(const std::string& name) {
+  const std::lock_guard lock(mu_);
+  const auto found = nodes_.find(name);
+  if (found == nodes_.end()) return;
+  node_set_changed_ = true;
+  found->second.MarkRemoved();
+  if (found->second.idle()) nodes_.erase(found);
+}
+
+void Cache::AddPod(const std::string& uid, const std::string& node,
+                   const Result<Assignment>& assignment) {
+  const std::lock_guard lock(mu_);
+  Pod pod{.state = State::kBound, .node = node, .assignment = assignment};
+  if (assignment) pod.reservation = ReservationOf(*assignment);
+  const auto known = pods_.find(uid);
+  if (known != pods_.end()) {
+    const Pod& old = known->second;
+    pod.attempts = old.attempts;
+    const bool same = old.node == node && old.reservation == pod.reservation &&
+                      old.assignment.has_value() == assignment.has_value();
+    if (same && old.state != State::kHeld) {
+      known->second.state = State::kBound;
+      known->second.assignment = assignment;
+      return;
+    }
+  }
+  Insert(uid, std::move(pod));
+}
+
+void Cache::RemovePod(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  Erase(uid);
+}
+
+std::optional<std::string> Cache::Hold(const std::string& uid,
+                                       const std::vector<std::string>& nodes,
+                                       const PodRequest& request) {
+  const std::lock_guard lock(mu_);
+  EndOldHolds();
+  const auto known = pods_.find(uid);
+  if (known != pods_.end() && known->second.state != State::kHeld) return std::nullopt;
+  Erase(uid);
+  for (const std::string& name : nodes) {
+    const auto entry = nodes_.find(name);
+    if (entry == nodes_.end() || !entry->second.refusal().empty()) continue;
+    auto placement = binpack::FindPlacement(entry->second.held(), request);
+    if (!placement) continue;
+    Pod pod{.node = name,
+            .assignment = MakeAssignment(name, request, *std::move(placement)),
+            .request = request};
+    pod.reservation = ReservationOf(*pod.assignment);
+    pod.hold_number = ++hold_number_;
+    deadlines_.push_back({clock_.Now() + options_.hold_time, uid, pod.hold_number});
+    Insert(uid, std::move(pod));
+    return name;
+  }
+  return std::nullopt;
+}
+
+void Cache::Drop(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  const auto known = pods_.find(uid);
+  if (known != pods_.end() && known->second.state == State::kHeld) Erase(uid);
+}
+
+std::optional<PodRequest> Cache::HeldRequest(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  EndOldHolds();
+  const auto known = pods_.find(uid);
+  if (known == pods_.end() || known->second.state != State::kHeld) return std::nullopt;
+  return known->second.request;
+}
+
+std::optional<std::string> Cache::NodeOf(const std::string& uid) const {
+  const std::lock_guard lock(mu_);
+  const auto known = pods_.find(uid);
+  if (known == pods_.end() || known->second.state == State::kHeld) return std::nullopt;
+  return known->second.node;
+}
+
+std::optional<Placement> Cache::ChooseFor(const std::string& uid, const NodeEntry& entry,
+                                          const PodRequest& request) const {
+  const auto known = pods_.find(uid);
+  if (known != pods_.end() && known->second.node == entry.committed().name &&
+      known->second.request == request && StillFits(entry.committed(), known->second.reservation)) {
+    return known->second.assignment->placement;
+  }
+  auto placement = binpack::FindPlacement(entry.HeldByOthers(uid), request);
+  return placement ? placement : binpack::FindPlacement(entry.committed(), request);
+}
+
+Result<Assignment> Cache::AssumePod(const std::string& uid, const std::string& node,
+                                    const PodRequest& request) {
+  const std::lock_guard lock(mu_);
+  EndOldHolds();
+  const auto known = pods_.find(uid);
+  if (known != pods_.end() && known->second.state != State::kHeld) {
+    Pod& pod = known->second;
+    if (pod.node != node)
+      return Fail(Errc::kConflict, "the pod is on node " + pod.node + " already");
+    if (pod.assignment) ++pod.attempts;
+    return pod.assignment;
+  }
+  const auto entry = nodes_.find(node);
+  if (entry == nodes_.end() || !entry->second.exists()) {
+    return Fail(Errc::kNotFound, "node " + node + " is not known");
+  }
+  if (!entry->second.refusal().empty()) {
+    return Fail(Errc::kUnavailable, "node " + node + ": " + std::string(entry->second.refusal()));
+  }
+  auto placement = ChooseFor(uid, entry->second, request);
+  if (!placement) {
+    std::string reasons;
+    for (const auto& shortage : binpack::Explain(entry->second.committed(), request)) {
+      reasons +=
+          (reasons.empty() ? "" : ", ") + std::string(binpack::ReasonText(shortage.shortage));
+    }
+    return Fail(Errc::kResourceExhausted, "node " + node + " has no room any more: " + reasons);
+  }
+  Pod pod{.state = State::kAssumed,
+          .node = node,
+          .assignment = MakeAssignment(node, request, *std::move(placement))};
+  pod.reservation = ReservationOf(*pod.assignment);
+  pod.attempts = 1;
+  const Result<Assignment> assignment = pod.assignment;
+  Insert(uid, std::move(pod));
+  return assignment;
+}
+
+void Cache::KeepPod(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  const auto known = pods_.find(uid);
+  if (known == pods_.end() || known->second.attempts == 0) return;
+  --known->second.attempts;
+  known->second.kept = true;
+}
+
+void Cache::ForgetPod(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  const auto known = pods_.find(uid);
+  if (known == pods_.end()) return;
+  Pod& pod = known->second;
+  pod.attempts = std::max(0, pod.attempts - 1);
+  if (pod.state == State::kAssumed && pod.attempts == 0 && !pod.kept) Erase(uid);
+}
+
+bool Cache::AbandonPod(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  const auto known = pods_.find(uid);
+  if (known == pods_.end()) return true;
+  if (known->second.state == State::kBound || known->second.attempts > 0) return false;
+  Erase(uid);
+  return true;
+}
+
+std::shared_ptr<const NodeView> Cache::ViewOf(NodeEntry& entry) {
+  const bool news = entry.dirty();
+  auto view = entry.View(options_.workload);
+  if (news && view->over_committed) {
+    log::Warn("more is committed on a GPU than it has", {{"node", view->name}});
+  }
+  return view;
+}
+
+void Cache::RebuildAll(std::vector<std::shared_ptr<const NodeView>>& views) {
+  auto index = std::make_shared<Snapshot::Index>();
+  views.clear();
+  for (auto& [name, entry] : nodes_) {
+    if (!entry.exists()) continue;
+    index->emplace(name, views.size());
+    views.push_back(ViewOf(entry));
+  }
+  index_ = std::move(index);
+}
+
+std::shared_ptr<const Snapshot> Cache::UpdateSnapshot() {
+  const std::lock_guard lock(mu_);
+  EndOldHolds();
+  if (snapshot_ != nullptr && changed_.empty() && !node_set_changed_) return snapshot_;
+  auto views =
+      snapshot_ == nullptr ? std::vector<std::shared_ptr<const NodeView>>{} : snapshot_->nodes();
+  if (node_set_changed_) {
+    RebuildAll(views);
+  } else {
+    for (const std::string& name : changed_) {
+      const auto at = index_->find(name);
+      if (at != index_->end()) views[at->second] = ViewOf(nodes_.at(name));
+    }
+  }
+  changed_.clear();
+  node_set_changed_ = false;
+  const std::uint64_t generation = snapshot_ == nullptr ? 1 : snapshot_->generation() + 1;
+  snapshot_ = std::make_shared<Snapshot>(generation, index_, std::move(views));
+  return snapshot_;
+}
+
+}  // namespace tessera::extender

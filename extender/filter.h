@@ -1,0 +1,41 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "binpack/fragmentation.h"
+#include "common/base/result.h"
+#include "extender/cache.h"
+#include "extender/reasons.h"
+#include "extender/wire.h"
+
+namespace tessera::extender {
+
+/// The filter verb: who fits, the best few of them, and why the others do not. Thread-safe.
+///
+/// The best node's GPUs are held for the pod, so that pods filtered before it is bound do not count
+/// on them. A pod whose bind began already is sent back to its node. Pods that ask for no GPU pass
+/// everywhere.
+class Filter {
+ public:
+  struct Options {
+    int limit = 8;  ///< how many nodes pass at most; 0: all that fit
+    binpack::Workload workload = binpack::DefaultWorkload();
+  };
+  /// Told about each rejected pod's reasons.
+  using OnRejected = std::function<void(const Reasons&)>;
+
+  /// `cache` must outlive this. `synced` says whether the cache has been filled.
+  Filter(Cache& cache, Options options, std::function<bool()> synced, OnRejected on_rejected);
+  Result<FilterResult> Handle(const ExtenderArgs& args) const;
+
+ private:
+  std::optional<Result<FilterResult>> SendBack(const ExtenderArgs& args) const;
+
+  Cache& cache_;
+  const Options options_;
+  const std::function<bool()> synced_;
+  const OnRejected on_rejected_;
+};
+
+}  // namespace tessera::extender

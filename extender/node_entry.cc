@@ -1,0 +1,104 @@
+#include "extender/node_entry.h"
+
+#include <algorithm>
+
+namespace tessera::extender {
+
+using binpack::NodeInfo;
+using binpack::Release;
+using binpack::Reserve;
+
+void NodeEntry::SetInventory(const std::optional<Result<contract::Inventory>>& inventory) {
+  const bool bad = inventory && !*inventory;
+  const bool has = inventory && *inventory;
+  std::vector<binpack::GpuDevice> gpus =
+      has ? (*inventory)->gpus : std::vector<binpack::GpuDevice>{};
+  if (exists_ && bad == bad_inventory_ && has == has_inventory_ && gpus == gpus_) return;
+  exists_ = true;
+  bad_inventory_ = bad;
+  has_inventory_ = has;
+  gpus_ = std::move(gpus);
+  Rebuild();
+}
+
+void NodeEntry::MarkRemoved() {
+  exists_ = false;
+  has_inventory_ = false;
+  bad_inventory_ = false;
+  gpus_.clear();
+  Rebuild();
+}
+
+void NodeEntry::Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation) {
+  Remove(uid);
+  claims_.emplace(uid, Entry{claim, reservation});
+  Reserve(held_, reservation);
+  if (claim == Claim::kCommitted) Reserve(committed_, reservation);
+  view_ = nullptr;
+}
+
+void NodeEntry::AddUnreadable(const std::string& uid) {
+  Remove(uid);
+  unreadable_.insert(uid);
+  view_ = nullptr;
+}
+
+void NodeEntry::Remove(const std::string& uid) {
+  if (unreadable_.erase(uid) > 0) view_ = nullptr;
+  const auto found = claims_.find(uid);
+  if (found == claims_.end()) return;
+  Release(held_, found->second.reservation);
+  if (found->second.claim == Claim::kCommitted) Release(committed_, found->second.reservation);
+  claims_.erase(found);
+  view_ = nullptr;
+}
+
+NodeInfo NodeEntry::HeldByOthers(const std::string& uid) const {
+  NodeInfo node = held_;
+  const auto own = claims_.find(uid);
+  if (own != claims_.end() && own->second.claim == Claim::kHeld)
+    Release(node, own->second.reservation);
+  return node;
+}
+
+std::string_view NodeEntry::refusal() const {
+  if (!unreadable_.empty()) return kRefusalUnknownAssignment;
+  if (bad_inventory_) return kRefusalBadInventory;
+  if (!has_inventory_) return kRefusalNoInventory;
+  return {};
+}
+
+void NodeEntry::Rebuild() {
+  committed_ = binpack::MakeNode(name_, gpus_);
+  held_ = committed_;
+  for (const auto& [uid, entry] : claims_) {
+    Reserve(held_, entry.reservation);
+    if (entry.claim == Claim::kCommitted) Reserve(committed_, entry.reservation);
+  }
+  view_ = nullptr;
+}
+
+std::shared_ptr<const NodeView> NodeEntry::View(const binpack::Workload& workload) {
+  if (view_ != nullptr) return view_;
+  auto view = std::make_shared<NodeView>();
+  view->name = name_;
+  view->refusal = refusal();
+  view->committed = committed_;
+  view->held = held_;
+  view->pods = static_cast<int>(unreadable_.size());
+  for (const auto& [uid, entry] : claims_) {
+    if (entry.claim == Claim::kHeld) view->holds.push_back({uid, entry.reservation});
+    view->pods += entry.claim == Claim::kCommitted ? 1 : 0;
+  }
+  view->fragmentation = binpack::Measure(binpack::RestsOf(committed_), workload);
+  view->held_fragmentation = view->holds.empty()
+                                 ? view->fragmentation
+                                 : binpack::Measure(binpack::RestsOf(held_), workload);
+  view->over_committed = std::any_of(
+      committed_.devices.begin(), committed_.devices.end(),
+      [](const binpack::DeviceInfo& info) { return !binpack::Within(info.used, info.capacity()); });
+  view_ = std::move(view);
+  return view_;
+}
+
+}  // namespace tessera::extender

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "binpack/fragmentation.h"
+#include "binpack/node.h"
+#include "binpack/reservation.h"
+#include "common/base/result.h"
+#include "common/contract/inventory.h"
+#include "extender/snapshot.h"
+
+namespace tessera::extender {
+
+/// One node of the cache: its hardware and what is reserved on it by whom. Knows no states of pods
+/// but "committed" and "held". One thread only (the cache's lock).
+class NodeEntry {
+ public:
+  /// How a pod's reservation counts.
+  enum class Claim { kHeld, kCommitted };
+
+  explicit NodeEntry(std::string name) : name_(std::move(name)) {}
+
+  /// True once the API server has told of the node; pods may be known before.
+  bool exists() const { return exists_; }
+  bool idle() const { return !exists_ && claims_.empty() && unreadable_.empty(); }
+
+  void SetInventory(const std::optional<Result<contract::Inventory>>& inventory);
+  void MarkRemoved();
+  void Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation);
+  /// A bound pod whose assignment nobody can read.
+  void AddUnreadable(const std::string& uid);
+  void Remove(const std::string& uid);
+
+  const binpack::NodeInfo& committed() const { return committed_; }
+  const binpack::NodeInfo& held() const { return held_; }
+  /// `held` without the hold of `uid`.
+  binpack::NodeInfo HeldByOthers(const std::string& uid) const;
+  std::string_view refusal() const;
+
+  bool dirty() const { return view_ == nullptr; }
+  /// The view; made anew only after a change.
+  std::shared_ptr<const NodeView> View(const binpack::Workload& workload);
+
+ private:
+  struct Entry {
+    Claim claim;
+    binpack::Reservation reservation;
+  };
+
+  void Rebuild();
+
+  std::string name_;
+  bool exists_ = false;
+  bool bad_inventory_ = false;
+  bool has_inventory_ = false;
+  std::vector<binpack::GpuDevice> gpus_;
+  std::map<std::string, Entry> claims_;  ///< by pod
+  std::set<std::string> unreadable_;     ///< pods
+  binpack::NodeInfo committed_;
+  binpack::NodeInfo held_;
+  std::shared_ptr<const NodeView> view_;
+};
+
+}  // namespace tessera::extender

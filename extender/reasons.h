@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "binpack/fit.h"
+#include "extender/wire.h"
+
+namespace tessera::extender {
+
+/// Gathers why nodes do not fit and words it for the pod's event.
+///
+/// kube-scheduler groups nodes whose reasons are the same text. So a reason carries the numbers of
+/// the node that comes nearest among all nodes with the same shortage, not each node's own: "3
+/// insufficient GPU memory: 3000 MiB asked, at most 2048 MiB free". One thread only.
+class Reasons {
+ public:
+  void Add(std::string_view node, const binpack::FitResult& fit);
+  /// A node on which nothing may be placed. `resolvable`: true if it may change without a new node
+  /// or GPU.
+  void Add(std::string_view node, std::string_view reason, bool resolvable);
+  /// Fills failed and failed_and_unresolvable.
+  void Write(FilterResult& result) const;
+  /// Nodes by shortage, for the metric; refusals count under "closed".
+  std::map<std::string_view, int> Counts() const;
+
+ private:
+  struct Rejected {
+    std::string node;
+    std::vector<binpack::Shortage> shortages;
+    std::string_view refusal;
+    bool resolvable;
+  };
+  using Kind = std::pair<binpack::Shortage, bool>;  ///< with `resolvable`
+
+  std::string Word(const Rejected& rejected) const;
+
+  std::vector<Rejected> rejected_;
+  std::map<Kind, binpack::Insufficient> nearest_;
+};
+
+/// A short constant name of a shortage, for metrics: "memory".
+std::string_view ShortageLabel(binpack::Shortage shortage);
+/// All of them, and "closed".
+std::vector<std::string_view> AllShortageLabels();
+
+}  // namespace tessera::extender
