@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <prometheus/client_metric.h>
+#include <prometheus/text_serializer.h>
 
 #include "binpack/reservation.h"
 
@@ -196,6 +197,10 @@ std::vector<MetricFamily> BuildFamilies(const NodeState& state) {
   AddContainers(state, families);
   AddAgent(state, families);
   return families.Take();
+}
+
+std::string RenderFamilies(const NodeState& state) {
+  return prometheus::TextSerializer().Serialize(BuildFamilies(state));
 }
 
 }  // namespace tessera::agent

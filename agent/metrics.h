@@ -1,10 +1,8 @@
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
-#include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
 #include "agent/nvml.h"
@@ -28,14 +26,7 @@ struct NodeState {
 /// pod does, and no two have equal labels whatever the input is.
 std::vector<prometheus::MetricFamily> BuildFamilies(const NodeState& state);
 
-/// Reads the state on each scrape. Thread-safe if `read` is.
-class NodeCollector final : public prometheus::Collectable {
- public:
-  explicit NodeCollector(std::function<NodeState()> read) : read_(std::move(read)) {}
-  std::vector<prometheus::MetricFamily> Collect() const override { return BuildFamilies(read_()); }
-
- private:
-  const std::function<NodeState()> read_;
-};
+/// BuildFamilies as the text format of Prometheus.
+std::string RenderFamilies(const NodeState& state);
 
 }  // namespace tessera::agent

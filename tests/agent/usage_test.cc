@@ -11,7 +11,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <prometheus/text_serializer.h>
 
 #include "agent/metrics.h"
 #include "agent/pod_store.h"
@@ -272,9 +271,7 @@ NodeState State() {
   return state;
 }
 
-std::string Text(const NodeState& state) {
-  return prometheus::TextSerializer().Serialize(BuildFamilies(state));
-}
+std::string Text(const NodeState& state) { return RenderFamilies(state); }
 
 TEST(Metrics, AllocationIsTheReservationOfThePods) {
   NodeState state = State();

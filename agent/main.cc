@@ -1,0 +1,116 @@
+// tessera-agent: wires NVML, the node's publisher, the watches, the regions and the server.
+// Threads: main's reads NVML and publishes, two watch, the server's own answer.
+#include <memory>
+
+#include "agent/flags.h"
+#include "agent/hardware.h"
+#include "agent/metrics.h"
+#include "agent/watches.h"
+#include "common/base/log.h"
+#include "common/base/shutdown.h"
+#include "common/http/metrics.h"
+
+namespace tessera::agent {
+namespace {
+
+constexpr const char* kComponent = "tessera-agent";
+/// How soon a change that the watch tells is acted on.
+constexpr std::chrono::milliseconds kTick{250};
+
+int Refuse(const Error& error) {
+  log::Error("cannot start", {{"reason", error.message}});
+  return 1;
+}
+
+/// All parts of a running agent; references go from later members to earlier ones.
+struct Agent {
+  Agent(const Flags& flags, kube::Client& api_client)
+      : node_name(flags.node_name),
+        client(api_client),
+        hardware([library = flags.nvml_library] { return OpenNvml(library); }, clock),
+        publisher(client, node_name, clock),
+        usage(flags.kubelet_pods_dir),
+        watches(client, node_name, publisher, pods) {}
+
+  NodeState State() {
+    NodeState state;
+    state.node = node_name;
+    auto now = hardware.Now();
+    state.inventory = std::move(now.inventory);
+    state.reading = std::move(now.reading);
+    state.nvml_up = now.up;
+    state.pods = pods.List();
+    state.containers = usage.Read(state.pods);
+    return state;
+  }
+
+  const std::string node_name;
+  SystemClock clock;
+  kube::Client& client;
+  PodStore pods;
+  Hardware hardware;
+  NodePublisher publisher;
+  UsageReader usage;
+  Watches watches;
+};
+
+void AddRoutes(http::Server& server, http::Metrics& metrics, Agent& agent) {
+  server.AddReadyCheck("nvml", [&] { return agent.hardware.Now().reason; });
+  server.AddReadyCheck("node", [&] { return agent.publisher.NotPublishedReason(); });
+  server.AddReadyCheck("pods", [&] { return agent.watches.pods_synced() ? "" : "not listed yet"; });
+  // State is read on each scrape, so series end with their pod.
+  server.ServeMetrics([&] { return metrics.Render() + RenderFamilies(agent.State()); });
+}
+
+void Loop(const Flags& flags, Agent& agent, ShutdownSignal& signal) {
+  auto next_reading = agent.clock.Now();
+  do {
+    if (agent.clock.Now() >= next_reading) {
+      agent.publisher.SetInventory(agent.hardware.Refresh());
+      next_reading = agent.clock.Now() + std::chrono::seconds(flags.interval_seconds);
+    }
+    if (const auto done = agent.publisher.Reconcile(); !done) {
+      log::Warn("node not written; will be tried again", {{"reason", done.error().message}});
+    }
+  } while (signal.WaitFor(kTick) == 0);
+}
+
+int Serve(const Flags& flags, ShutdownSignal& signal) {
+  auto config = app::KubeConfig(kComponent, flags.server);
+  if (!config) return Refuse(config.error());
+  const SystemClock clock;
+  const auto client = kube::MakeClient(*std::move(config), clock);
+  Agent agent(flags, *client);
+
+  http::Metrics metrics("agent");
+  http::Server server(flags.server.http);
+  AddRoutes(server, metrics, agent);
+  const auto port = server.Start();
+  if (!port) return Refuse(port.error());
+  if (const auto ok = app::WritePortFile(flags.server, *port); !ok) return Refuse(ok.error());
+  log::Info("serving", {{"port", *port}, {"node", flags.node_name}});
+
+  agent.watches.Start();
+  Loop(flags, agent, signal);
+  log::Info("stopping");
+  server.Drain();
+  client->Shutdown();
+  agent.watches.Stop();
+  server.Stop();
+  return 0;
+}
+
+int Run(int argc, char** argv) {
+  ShutdownSignal signal;
+  CLI::App cli("Node agent of Tessera: publishes GPUs, exports metrics", kComponent);
+  Flags flags;
+  AddFlags(cli, flags);
+  CLI11_PARSE(cli, argc, argv);
+  app::StartLogging(kComponent, flags.server);
+  return Serve(flags, signal);
+}
+
+}  // namespace
+}  // namespace tessera::agent
+
+int main(int argc, char** argv) { return tessera::agent::Run(argc, argv); }
