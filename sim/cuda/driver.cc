@@ -173,11 +173,12 @@ void DestroyContext(const ContextPtr& ctx) {
   };
   driver.streams.TakeIf(ours);
   driver.events.TakeIf(ours);
-  driver.functions.TakeIf(ours);
+  driver.functions.TakeIf(
+      [&](const Function& function) { return !function.contextless && ours(function); });
   driver.modules.TakeIf(ours);
-  driver.libraries.TakeIf(ours);
   for (const auto& array : driver.arrays.TakeIf(ours)) ReleaseArray(*array);
   for (const Allocation& allocation : driver.memory.TakeOf(*ctx)) ReleaseAllocation(allocation);
+  TrimPools(*ctx->device);
   ctx->device->Release(ctx->charged_bytes);
   driver.contexts.Take(ctx.get());
 }

@@ -22,7 +22,7 @@ using Fault = std::shared_ptr<std::atomic<int>>;
 struct Operation {
   std::uint64_t gpu_ns = 0;  ///< > 0: a kernel that needs so much GPU time alone
   int raises = 0;            ///< the CUresult that the operation sets `fault` to when it has run
-  Fault fault;               ///< once it is set, the operation is skipped
+  Fault fault = {};          ///< once it is set, the operation is skipped
   /// Called when the operation has ended, with that time (CLOCK_MONOTONIC) and whether it was
   /// skipped. May block: the queue waits for it.
   std::function<void(std::uint64_t end_ns, bool skipped)> action = {};

@@ -8,9 +8,7 @@
 
 namespace tessera::sim::cuda {
 
-struct Pool;
-
-enum class NodeKind { kEmpty, kKernel, kHost, kAllocate, kFree };
+enum class NodeKind { kEmpty, kKernel, kHost };
 
 /// One node. Nodes run in the order in which they were added, which respects their dependencies.
 struct GraphNode {
@@ -19,8 +17,6 @@ struct GraphNode {
   std::uint64_t gpu_ns = 0;
   int raises = 0;
   CUDA_HOST_NODE_PARAMS host = {};
-  CUdeviceptr address = 0;  ///< of an allocation or a free
-  std::size_t bytes = 0;    ///< charged by an allocation
 };
 using GraphNodePtr = std::shared_ptr<GraphNode>;
 

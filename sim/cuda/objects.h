@@ -68,7 +68,8 @@ struct Module;
 struct Function {
   std::weak_ptr<Context> ctx;
   PtxEntry entry;
-  Module* module = nullptr;
+  CUmodule module = nullptr;
+  bool contextless = false;  ///< a kernel of a CUlibrary: runs in whatever context is current
 };
 using FunctionPtr = std::shared_ptr<Function>;
 
@@ -76,6 +77,7 @@ struct Module {
   std::weak_ptr<Context> ctx;
   PtxImage image;
   std::map<std::string, FunctionPtr, std::less<>> functions;
+  std::map<std::string, PtxGlobal, std::less<>> sizes;  ///< of the globals
   std::map<std::string, CUdeviceptr, std::less<>> globals;
 };
 using ModulePtr = std::shared_ptr<Module>;

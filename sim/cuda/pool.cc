@@ -26,8 +26,9 @@ bool Grow(Pool& pool, std::uint64_t bytes) {
   return true;
 }
 
-/// REQUIRES: pool.mu is held.
-void TrimLocked(Pool& pool, std::uint64_t keep_bytes) {
+}  // namespace
+
+void PoolTrimLocked(Pool& pool, std::uint64_t keep_bytes) {
   for (auto it = pool.chunks.begin(); it != pool.chunks.end();) {
     const auto [base, bytes] = *it;
     if (pool.reserved_bytes <= keep_bytes || !pool.free.TakeAt(base, bytes)) {
@@ -41,8 +42,6 @@ void TrimLocked(Pool& pool, std::uint64_t keep_bytes) {
   }
 }
 
-}  // namespace
-
 std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const ContextPtr& ctx,
                                         std::size_t bytes) {
   const std::size_t reserved = RoundUp(bytes, kGranuleBytes);
@@ -53,7 +52,7 @@ std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const
     base = pool->free.Take(reserved, kGranuleBytes);
     if (!base && !Grow(*pool, reserved)) {
       // Unused chunks that are too small may stand in the way of a large one.
-      TrimLocked(*pool, 0);
+      PoolTrimLocked(*pool, 0);
       if (!Grow(*pool, reserved)) return std::nullopt;
     }
     if (!base) base = pool->free.Take(reserved, kGranuleBytes);
@@ -75,19 +74,19 @@ void PoolGive(Pool& pool, CUdeviceptr base, std::size_t reserved) {
   const std::lock_guard lock(pool.mu);
   pool.free.Add(base, reserved);
   pool.used_bytes -= reserved;
-  if (pool.destroyed) TrimLocked(pool, 0);
+  if (pool.destroyed) PoolTrimLocked(pool, 0);
 }
 
 void PoolTrim(Pool& pool, std::uint64_t keep_bytes) {
   const std::lock_guard lock(pool.mu);
-  TrimLocked(pool, keep_bytes);
+  PoolTrimLocked(pool, keep_bytes);
 }
 
 void TrimPools(Device& device) {
   TheDriver().pools.ForEach([&](Pool& pool) {
     if (pool.device != &device) return;
     const std::lock_guard lock(pool.mu);
-    TrimLocked(pool, pool.threshold_bytes);
+    PoolTrimLocked(pool, pool.threshold_bytes);
   });
 }
 

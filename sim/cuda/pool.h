@@ -41,6 +41,8 @@ std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const
 void PoolGive(Pool& pool, CUdeviceptr base, std::size_t reserved);
 /// Gives unused chunks back to the device until at most `keep_bytes` are reserved.
 void PoolTrim(Pool& pool, std::uint64_t keep_bytes);
+/// The same. REQUIRES: pool.mu is held.
+void PoolTrimLocked(Pool& pool, std::uint64_t keep_bytes);
 /// What synchronisation does to every pool of a device.
 void TrimPools(Device& device);
 /// The device's default pool, made at first use.
