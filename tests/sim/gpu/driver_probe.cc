@@ -107,7 +107,8 @@ void Devices() {
   Say("cuDeviceGetName short length", static_cast<long long>(std::strlen(text)));
   Say("cuDeviceGetName null", cuDeviceGetName(nullptr, 4, 0));
   Say("cuDeviceGetName 99", cuDeviceGetName(text, 64, 99));
-  Say("cuDeviceGetAttribute 0", cuDeviceGetAttribute(&value, static_cast<CUdevice_attribute>(0), 0));
+  Say("cuDeviceGetAttribute 0",
+      cuDeviceGetAttribute(&value, static_cast<CUdevice_attribute>(0), 0));
   Say("cuDeviceGetAttribute 9999",
       cuDeviceGetAttribute(&value, static_cast<CUdevice_attribute>(9999), 0));
   Say("cuDeviceGetAttribute 99th device",
@@ -208,7 +209,8 @@ void Pointers() {
   cuCtxGetCurrent(&current);
   Say("pointer context same", ctx == current);
   Say("pointer host", cuPointerGetAttribute(&host, CU_POINTER_ATTRIBUTE_HOST_POINTER, ptr));
-  Say("pointer unknown type", cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, stack));
+  Say("pointer unknown type",
+      cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, stack));
   Say("pointer bad attribute", cuPointerGetAttribute(&type, 9999, ptr));
   int attributes[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
                       CU_POINTER_ATTRIBUTE_CONTEXT};
@@ -334,7 +336,8 @@ void Code() {
   std::size_t bytes = 0;
   Say("cuModuleLoadData null", cuModuleLoadData(&module, nullptr));
   Say("cuModuleLoadData text", cuModuleLoadData(&module, "this is no PTX at all"));
-  Say("cuModuleLoadData broken", cuModuleLoadData(&module, ".version 7.0\n.target sm_70\n.entry {"));
+  Say("cuModuleLoadData broken",
+      cuModuleLoadData(&module, ".version 7.0\n.target sm_70\n.entry {"));
   Say("cuModuleLoadData empty", cuModuleLoadData(&module, "\0\0\0\0"));
   Say("cuModuleLoad no file", cuModuleLoad(&module, "/nonexistent"));
   Say("cuModuleLoadData", cuModuleLoadData(&module, kKernelsPtx));
@@ -387,9 +390,8 @@ void Code() {
       cuLibraryLoadData(&library, kKernelsPtx, nullptr, nullptr, 0, nullptr, nullptr, 0));
   Say("cuLibraryGetKernel", cuLibraryGetKernel(&kernel, library, "noop"));
   Say("cuLibraryGetKernel unknown", cuLibraryGetKernel(&kernel, library, "unknown"));
-  Say("launch of a kernel handle",
-      cuLaunchKernel(reinterpret_cast<CUfunction>(kernel), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr,
-                     nullptr));
+  Say("launch of a kernel handle", cuLaunchKernel(reinterpret_cast<CUfunction>(kernel), 1, 1, 1, 1,
+                                                  1, 1, 0, nullptr, nullptr, nullptr));
   Say("cuLibraryUnload", cuLibraryUnload(library));
   Say("cuModuleUnload", cuModuleUnload(module));
   Say("cuCtxSynchronize after code", cuCtxSynchronize());
@@ -413,8 +415,7 @@ void Sticky() {
   cuEventCreate(&before, 0);
   const CUfunction poison = Kernel("poison");
   const CUfunction noop = Kernel("noop");
-  Say("poison launch",
-      cuLaunchKernel(poison, 1, 1, 1, 1, 1, 1, 0, stream, nullptr, nullptr));
+  Say("poison launch", cuLaunchKernel(poison, 1, 1, 1, 1, 1, 1, 0, stream, nullptr, nullptr));
   Say("poison cuCtxSynchronize", cuCtxSynchronize());
   Say("poison cuCtxSynchronize again", cuCtxSynchronize());
   Say("poison cuStreamSynchronize", cuStreamSynchronize(stream));
@@ -595,8 +596,8 @@ void Graphs() {
   CUgraphNode node = nullptr;
   unsigned long long ns = 1000;
   void* params[] = {&ns};
-  CUDA_KERNEL_NODE_PARAMS kernel{Kernel("spin"), 1, 1, 1, 1, 1, 1, 0, params, nullptr, nullptr,
-                                 nullptr};
+  CUDA_KERNEL_NODE_PARAMS kernel{Kernel("spin"), 1,       1,       1,      1, 1, 1, 0,
+                                 params,         nullptr, nullptr, nullptr};
   Say("cuGraphCreate", cuGraphCreate(&graph, 0));
   Say("cuGraphAddKernelNode", cuGraphAddKernelNode_v2(&node, graph, nullptr, 0, &kernel));
   Say("cuGraphInstantiate", cuGraphInstantiateWithFlags(&exec, graph, 0));
@@ -686,28 +687,39 @@ void Visible() {
     if (i == 3 || i == 5 || i == 7 || i == 9) full += '-';
   }
   std::string upper = full;
-  for (std::size_t i = 4; i < upper.size(); ++i) upper[i] = static_cast<char>(std::toupper(upper[i]));
+  for (std::size_t i = 4; i < upper.size(); ++i)
+    upper[i] = static_cast<char>(std::toupper(upper[i]));
   const std::vector<std::pair<const char*, std::string>> lists = {
-      {"empty", ""},           {"0", "0"},
-      {"0,0", "0,0"},          {"0,99", "0,99"},
-      {"99,0", "99,0"},        {"-1", "-1"},
-      {"0,-1", "0,-1"},        {"' 0'", " 0"},
-      {"'0 '", "0 "},          {"0x", "0x"},
-      {"00", "00"},            {"+0", "+0"},
-      {"uuid", full},          {"uuid prefix", full.substr(0, 9)},
-      {"GPU-", "GPU-"},        {"upper uuid", upper},
+      {"empty", ""},
+      {"0", "0"},
+      {"0,0", "0,0"},
+      {"0,99", "0,99"},
+      {"99,0", "99,0"},
+      {"-1", "-1"},
+      {"0,-1", "0,-1"},
+      {"' 0'", " 0"},
+      {"'0 '", "0 "},
+      {"0x", "0x"},
+      {"00", "00"},
+      {"+0", "+0"},
+      {"uuid", full},
+      {"uuid prefix", full.substr(0, 9)},
+      {"GPU-", "GPU-"},
+      {"upper uuid", upper},
       {"lower gpu-", "gpu" + full.substr(3)},
       {"digits only", full.substr(4)},
       {"uuid twice", full + "," + full},
       {"0 and uuid", "0," + full},
-      {"all", "all"},          {"void", "void"},
+      {"all", "all"},
+      {"void", "void"},
       {"NoDevFiles", "NoDevFiles"},
-      {"0;0", "0;0"},          {",0", ",0"},
+      {"0;0", "0;0"},
+      {",0", ",0"},
   };
   for (const auto& [name, list] : lists) {
     std::fflush(stdout);
-    const std::string command = "CUDA_VISIBLE_DEVICES='" + list + "' /proc/" +
-                                std::to_string(getpid()) + "/exe count";
+    const std::string command =
+        "CUDA_VISIBLE_DEVICES='" + list + "' /proc/" + std::to_string(getpid()) + "/exe count";
     const int status = std::system(command.c_str());
     std::printf("visible %s: %d\n", name, WEXITSTATUS(status));
   }
@@ -732,13 +744,26 @@ void InChild(const char* self, const char* part) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was said before a crash is kept
   const std::vector<std::pair<std::string, void (*)()>> parts = {
-      {"before-init", BeforeInit}, {"no-context", NoContext}, {"devices", Devices},
-      {"memory", Memory},          {"host", Host},            {"pointers", Pointers},
-      {"contexts", Contexts},      {"streams", Streams},      {"code", Code},
-      {"sticky", Sticky},          {"fork", Fork},            {"pools", Pools},
-      {"vmm", VirtualMemory},      {"copies", Copies},        {"arrays", Arrays},
-      {"graphs", Graphs},          {"lookups", Lookups},      {"visible", Visible},
+      {"before-init", BeforeInit},
+      {"no-context", NoContext},
+      {"devices", Devices},
+      {"memory", Memory},
+      {"host", Host},
+      {"pointers", Pointers},
+      {"contexts", Contexts},
+      {"streams", Streams},
+      {"code", Code},
+      {"sticky", Sticky},
+      {"fork", Fork},
+      {"pools", Pools},
+      {"vmm", VirtualMemory},
+      {"copies", Copies},
+      {"arrays", Arrays},
+      {"graphs", Graphs},
+      {"lookups", Lookups},
+      {"visible", Visible},
   };
   if (argc == 2 && std::string(argv[1]) == "count") return Count();
   for (const auto& [name, part] : parts) {
