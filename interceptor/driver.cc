@@ -24,31 +24,43 @@ struct Lazy {
 };
 
 constinit Lazy<Driver> driver;
+constinit Lazy<Driver> driver_itself;
 constinit Lazy<Nvml> nvml;
 constinit std::atomic<DlsymFunction> real_dlsym = nullptr;
 
 void* NoDlsym(void*, const char*) { return nullptr; }
 
-/// The next definition after ours, or the library's own where it was opened out of our sight.
+/// `library` may be null: RTLD_DEFAULT would find ours, so nothing is looked for then.
 template <typename Function>
 void Find(void* library, const char* name, Function& function) {
-  void* found = RealDlsym()(RTLD_NEXT, name);
-  if (found == nullptr && library != nullptr) found = RealDlsym()(library, name);
+  void* const found = library == nullptr ? nullptr : RealDlsym()(library, name);
   if (found != nullptr) function = reinterpret_cast<Function>(found);
+}
+
+/// The library's own, unless another definition comes after ours.
+template <typename Function>
+void FindNext(void* library, const char* name, Function& function) {
+  Find(library, name, function);
+  Find(RTLD_NEXT, name, function);
 }
 
 void LoadDriver() {
   void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
-#define TESSERA_HOOK(symbol, base, since, stream) Find(library, #symbol, driver.table.symbol);
-#define TESSERA_CALL(symbol) Find(library, #symbol, driver.table.symbol);
+#define TESSERA_HOOK(symbol, base, since, stream)     \
+  Find(library, #symbol, driver_itself.table.symbol); \
+  FindNext(library, #symbol, driver.table.symbol);
+#define TESSERA_CALL(symbol)                          \
+  Find(library, #symbol, driver_itself.table.symbol); \
+  FindNext(library, #symbol, driver.table.symbol);
 #include "interceptor/hooks.def"
+  driver_itself.loaded.store(true, std::memory_order_release);
   driver.loaded.store(true, std::memory_order_release);
 }
 
 void LoadNvml() {
   void* const library = dlopen("libnvidia-ml.so.1", RTLD_LAZY);
-#define TESSERA_NVML_HOOK(symbol) Find(library, #symbol, nvml.table.symbol);
-#define TESSERA_NVML_CALL(symbol) Find(library, #symbol, nvml.table.symbol);
+#define TESSERA_NVML_HOOK(symbol) FindNext(library, #symbol, nvml.table.symbol);
+#define TESSERA_NVML_CALL(symbol) FindNext(library, #symbol, nvml.table.symbol);
 #include "interceptor/hooks.def"
   nvml.loaded.store(true, std::memory_order_release);
 }
@@ -56,6 +68,11 @@ void LoadNvml() {
 }  // namespace
 
 const Driver& Real() { return driver.Get(LoadDriver); }
+
+const Driver& DriverItself() {
+  Real();
+  return driver_itself.table;
+}
 
 const Nvml& RealNvml() { return nvml.Get(LoadNvml); }
 

@@ -28,10 +28,13 @@ struct Nvml {
 #include "interceptor/hooks.def"
 };
 
-/// Opens libcuda.so.1 at the first call and never closes it. Each function is the next one after
-/// ours in the process's search order, so that another preloaded tool stays in the chain.
-/// Thread-safe.
+/// What our hooks pass on to: each function is the next one after ours in the process's search
+/// order, so that another preloaded tool stays in the chain. Opens libcuda.so.1 at the first call
+/// and never closes it. Thread-safe.
 const Driver& Real();
+/// The driver's own functions, past any other tool: for a call that comes back to us from within
+/// one of ours.
+const Driver& DriverItself();
 /// The same of libnvidia-ml.so.1.
 const Nvml& RealNvml();
 

@@ -11,48 +11,50 @@ using namespace tessera;
 
 CUresult cuMemAllocAsync(CUdeviceptr* ptr, std::size_t bytes, CUstream stream) {
   const HookScope scope;
-  const auto allocate = [&] { return Real().cuMemAllocAsync(ptr, bytes, stream); };
+  const auto allocate = [&] { return scope.real().cuMemAllocAsync(ptr, bytes, stream); };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFreeAsync(*ptr, stream); });
+                         [&] { return scope.real().cuMemFreeAsync(*ptr, stream); });
 }
 
 CUresult cuMemAllocAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUstream stream) {
   const HookScope scope;
-  const auto allocate = [&] { return Real().cuMemAllocAsync_ptsz(ptr, bytes, stream); };
+  const auto allocate = [&] { return scope.real().cuMemAllocAsync_ptsz(ptr, bytes, stream); };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFreeAsync_ptsz(*ptr, stream); });
+                         [&] { return scope.real().cuMemFreeAsync_ptsz(*ptr, stream); });
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr* ptr, std::size_t bytes, CUmemoryPool pool,
                                  CUstream stream) {
   const HookScope scope;
-  const auto allocate = [&] { return Real().cuMemAllocFromPoolAsync(ptr, bytes, pool, stream); };
+  const auto allocate = [&] {
+    return scope.real().cuMemAllocFromPoolAsync(ptr, bytes, pool, stream);
+  };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFreeAsync(*ptr, stream); });
+                         [&] { return scope.real().cuMemFreeAsync(*ptr, stream); });
 }
 
 CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUmemoryPool pool,
                                       CUstream stream) {
   const HookScope scope;
   const auto allocate = [&] {
-    return Real().cuMemAllocFromPoolAsync_ptsz(ptr, bytes, pool, stream);
+    return scope.real().cuMemAllocFromPoolAsync_ptsz(ptr, bytes, pool, stream);
   };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFreeAsync_ptsz(*ptr, stream); });
+                         [&] { return scope.real().cuMemFreeAsync_ptsz(*ptr, stream); });
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr ptr, CUstream stream) {
   const HookScope scope;
-  const auto free = [&] { return Real().cuMemFreeAsync(ptr, stream); };
+  const auto free = [&] { return scope.real().cuMemFreeAsync(ptr, stream); };
   return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
 }
 
 CUresult cuMemFreeAsync_ptsz(CUdeviceptr ptr, CUstream stream) {
   const HookScope scope;
-  const auto free = [&] { return Real().cuMemFreeAsync_ptsz(ptr, stream); };
+  const auto free = [&] { return scope.real().cuMemFreeAsync_ptsz(ptr, stream); };
   return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
 }

@@ -57,58 +57,58 @@ using namespace tessera;
 
 CUresult cuMemAlloc(CUdeviceptr_v1* ptr, unsigned int bytes) {
   const HookScope scope;
-  const auto allocate = [&] { return Real().cuMemAlloc(ptr, bytes); };
+  const auto allocate = [&] { return scope.real().cuMemAlloc(ptr, bytes); };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFree(*ptr); });
+                         [&] { return scope.real().cuMemFree(*ptr); });
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr* ptr, std::size_t bytes) {
   const HookScope scope;
-  const auto allocate = [&] { return Real().cuMemAlloc_v2(ptr, bytes); };
+  const auto allocate = [&] { return scope.real().cuMemAlloc_v2(ptr, bytes); };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFree_v2(*ptr); });
+                         [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 
 CUresult cuMemAllocPitch(CUdeviceptr_v1* ptr, unsigned int* pitch, unsigned int width_bytes,
                          unsigned int height, unsigned int element_bytes) {
   const HookScope scope;
   const auto allocate = [&] {
-    return Real().cuMemAllocPitch(ptr, pitch, width_bytes, height, element_bytes);
+    return scope.real().cuMemAllocPitch(ptr, pitch, width_bytes, height, element_bytes);
   };
   if (scope.nested() || ptr == nullptr || pitch == nullptr) return allocate();
   return AllocatePitched(ptr, pitch, width_bytes, height, allocate,
-                         [&] { return Real().cuMemFree(*ptr); });
+                         [&] { return scope.real().cuMemFree(*ptr); });
 }
 
 CUresult cuMemAllocPitch_v2(CUdeviceptr* ptr, std::size_t* pitch, std::size_t width_bytes,
                             std::size_t height, unsigned int element_bytes) {
   const HookScope scope;
   const auto allocate = [&] {
-    return Real().cuMemAllocPitch_v2(ptr, pitch, width_bytes, height, element_bytes);
+    return scope.real().cuMemAllocPitch_v2(ptr, pitch, width_bytes, height, element_bytes);
   };
   if (scope.nested() || ptr == nullptr || pitch == nullptr) return allocate();
   return AllocatePitched(ptr, pitch, width_bytes, height, allocate,
-                         [&] { return Real().cuMemFree_v2(*ptr); });
+                         [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 
 CUresult cuMemAllocManaged(CUdeviceptr* ptr, std::size_t bytes, unsigned int flags) {
   const HookScope scope;
-  const auto allocate = [&] { return Real().cuMemAllocManaged(ptr, bytes, flags); };
+  const auto allocate = [&] { return scope.real().cuMemAllocManaged(ptr, bytes, flags); };
   if (scope.nested() || ptr == nullptr) return allocate();
   return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
-                         [&] { return Real().cuMemFree_v2(*ptr); });
+                         [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 
 CUresult cuMemFree(CUdeviceptr_v1 ptr) {
   const HookScope scope;
-  const auto free = [&] { return Real().cuMemFree(ptr); };
+  const auto free = [&] { return scope.real().cuMemFree(ptr); };
   return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
 }
 
 CUresult cuMemFree_v2(CUdeviceptr ptr) {
   const HookScope scope;
-  const auto free = [&] { return Real().cuMemFree_v2(ptr); };
+  const auto free = [&] { return scope.real().cuMemFree_v2(ptr); };
   return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
 }

@@ -43,24 +43,24 @@ using namespace tessera;
 
 CUresult cuMemGetInfo(unsigned int* free, unsigned int* total) {
   const HookScope scope;
-  const CUresult result = Real().cuMemGetInfo(free, total);
+  const CUresult result = scope.real().cuMemGetInfo(free, total);
   return scope.nested() || result != CUDA_SUCCESS ? result : TellShare(free, total);
 }
 
 CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   const HookScope scope;
-  const CUresult result = Real().cuMemGetInfo_v2(free, total);
+  const CUresult result = scope.real().cuMemGetInfo_v2(free, total);
   return scope.nested() || result != CUDA_SUCCESS ? result : TellShare(free, total);
 }
 
 CUresult cuDeviceTotalMem(unsigned int* bytes, CUdevice device) {
   const HookScope scope;
-  const CUresult result = Real().cuDeviceTotalMem(bytes, device);
+  const CUresult result = scope.real().cuDeviceTotalMem(bytes, device);
   return scope.nested() || result != CUDA_SUCCESS ? result : TellTotal(bytes, device);
 }
 
 CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
   const HookScope scope;
-  const CUresult result = Real().cuDeviceTotalMem_v2(bytes, device);
+  const CUresult result = scope.real().cuDeviceTotalMem_v2(bytes, device);
   return scope.nested() || result != CUDA_SUCCESS ? result : TellTotal(bytes, device);
 }

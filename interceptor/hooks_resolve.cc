@@ -43,19 +43,20 @@ using namespace tessera;
 CUresult cuInit(unsigned int flags) {
   const HookScope scope;
   if (!scope.nested() && !session::Ready()) return CUDA_ERROR_NOT_PERMITTED;
-  return Real().cuInit(flags);
+  return scope.real().cuInit(flags);
 }
 
 CUresult cuGetProcAddress(const char* symbol, void** function, int cuda_version, cuuint64_t flags) {
   const HookScope scope;
-  const CUresult result = Real().cuGetProcAddress(symbol, function, cuda_version, flags);
+  const CUresult result = scope.real().cuGetProcAddress(symbol, function, cuda_version, flags);
   return Redirect(result, symbol, function, cuda_version, flags);
 }
 
 CUresult cuGetProcAddress_v2(const char* symbol, void** function, int cuda_version,
                              cuuint64_t flags, CUdriverProcAddressQueryResult* status) {
   const HookScope scope;
-  const CUresult result = Real().cuGetProcAddress_v2(symbol, function, cuda_version, flags, status);
+  const CUresult result =
+      scope.real().cuGetProcAddress_v2(symbol, function, cuda_version, flags, status);
   return Redirect(result, symbol, function, cuda_version, flags);
 }
 

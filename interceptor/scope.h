@@ -2,10 +2,13 @@
 
 #include <errno.h>
 
+#include "interceptor/driver.h"
+
 namespace tessera {
 
-/// First line of every hook body: keeps errno for the caller, and tells a call that the driver
-/// makes while it serves one of ours, which is charged already.
+/// First line of every hook body: keeps errno for the caller, and tells a call that comes back to
+/// us while one of ours is served: the driver's own, or another preloaded tool's that found us by
+/// dlsym. It is charged already, and goes to the driver itself, or it would go round for ever.
 class HookScope {
  public:
   HookScope() : errno_(errno), nested_(depth_++ > 0) {}
@@ -17,6 +20,7 @@ class HookScope {
   HookScope& operator=(const HookScope&) = delete;
 
   bool nested() const { return nested_; }
+  const Driver& real() const { return nested_ ? DriverItself() : Real(); }
 
  private:
   static inline constinit thread_local int depth_ = 0;
