@@ -1,7 +1,11 @@
 #include "sim/runner/container_plan.h"
 
+#include <filesystem>
+#include <system_error>
+
 #include "common/contract/names.h"
 #include "common/json/json.h"
+#include "sim/object.h"
 #include "sim/runner/environment.h"
 
 namespace tessera::sim {
@@ -35,6 +39,15 @@ Result<std::vector<std::string>> CommandLine(const Value& container, const NodeS
   }
   words.insert(words.end(), args.begin(), args.end());
   return words;
+}
+
+/// A file of the container's image, if `word` names one and no volume is mounted over it.
+std::string InImage(const std::string& word, const Value& container, const NodeSettings& node) {
+  const auto image = node.volumes.images.find(TextAt(container, {"image"}));
+  std::error_code ignored;
+  if (image == node.volumes.images.end() || !word.starts_with('/')) return word;
+  const std::string file = image->second + word;
+  return std::filesystem::exists(file, ignored) ? file : word;
 }
 
 /// The NVIDIA runtime's part: which GPUs the container sees. Nothing said means none.
@@ -77,8 +90,11 @@ Result<ProcessSpec> PlanContainer(const Value& pod, const Value& container,
   TESSERA_TRY(auto env, ResolveEnvironment(pod, container));
   TESSERA_TRY(const auto words, CommandLine(container, node));
   ProcessSpec spec;
-  for (const auto& word : words)
-    spec.argv.push_back(RewriteValue(ExpandVariables(word, env), mounts));
+  for (const auto& word : words) {
+    const std::string plain = ExpandVariables(word, env);
+    const std::string rewritten = RewriteValue(plain, mounts);
+    spec.argv.push_back(rewritten == plain ? InImage(plain, container, node) : rewritten);
+  }
   for (auto& [key, value] : env) value = RewriteValue(value, mounts);
   env.try_emplace("PATH", node.bin_dir + ":/usr/local/bin:/usr/bin:/bin");
   PointAtLibraryFolders(mounts, env);

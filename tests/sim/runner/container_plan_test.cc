@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "common/json/json.h"
+#include "tests/sim/temp_folder.h"
 
 namespace tessera::sim {
 namespace {
@@ -128,6 +129,21 @@ TEST(PlanContainer, PathsBelowMountsBecomePathsOfThisMachine) {
   EXPECT_THAT(spec.env, IsSupersetOf({"LD_PRELOAD=/w/lib/libtessera.so",
                                       "TESSERA_LIMITS_FILE=/w/limits/limits",
                                       "TESSERA_REGION_DIR=/w/region"}));
+}
+
+TEST(PlanContainer, FilesOfTheImageAreTakenFromItsFolder) {
+  TempFolder image;
+  std::ofstream(image.path() / "libtessera.so") << "x";
+  NodeSettings node = Node();
+  node.volumes.images = {{"library:1", image.path().string()}};
+  const auto container = json::Parse(R"({"name":"install","image":"library:1",
+    "command":["cp","/libtessera.so","/usr/local/tessera/libtessera.so","/missing"],
+    "volumeMounts":[{"name":"lib","mountPath":"/usr/local/tessera"}]})")
+                             .value();
+  const auto pod = json::Parse(R"({"metadata":{"uid":"u1"}})").value();
+  const auto spec = PlanContainer(pod, container, {{"lib", "/w/lib"}}, node).value();
+  EXPECT_THAT(spec.argv, ElementsAre("cp", (image.path() / "libtessera.so").string(),
+                                     "/w/lib/libtessera.so", "/missing"));
 }
 
 TEST(PlanContainer, WithoutTheLibrarysMountsNothingPointsAtThem) {
