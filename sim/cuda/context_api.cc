@@ -8,6 +8,7 @@ using namespace tessera::sim::cuda;
 namespace {
 
 constexpr unsigned int kKnownFlags = 0x3ff;
+constexpr std::size_t kLastLimit = 12;
 
 CUcontext Handle(const ContextPtr& ctx) { return reinterpret_cast<CUcontext>(ctx.get()); }
 
@@ -18,6 +19,11 @@ CUresult Create(CUcontext* out, unsigned int flags, CUdevice ordinal, unsigned i
   if (out == nullptr || (flags & ~kKnownFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
   if (device->config.health == tessera::sim::gpu::Health::kLost) {
     return CUDA_ERROR_DEVICE_UNAVAILABLE;
+  }
+  // A thread whose context has failed gets no other one.
+  const auto& stack = ThreadContexts();
+  if (!stack.empty() && !stack.back()->destroyed) {
+    if (const int fault = stack.back()->fault->load()) return static_cast<CUresult>(fault);
   }
   const ContextPtr ctx = MakeContext(*device, false, flags, version);
   if (ctx == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -42,14 +48,13 @@ CUresult ReleasePrimary(CUdevice ordinal) {
   {
     const std::lock_guard lock(device->mu);
     if (device->primary_refs == 0) return CUDA_ERROR_INVALID_CONTEXT;
-    if (--device->primary_refs == 0) ended = std::exchange(device->primary, nullptr);
+    if (--device->primary_refs == 0) ended = device->primary;
   }
   if (ended != nullptr) DestroyContext(ended);
   return CUDA_SUCCESS;
 }
 
-/// Ends the primary context whoever holds it. Holders keep their count; the next retain makes a
-/// new one.
+/// Ends the primary context whoever holds it.
 CUresult ResetPrimary(CUdevice ordinal) {
   CUresult error{};
   Device* device = Get(ordinal, error);
@@ -57,7 +62,7 @@ CUresult ResetPrimary(CUdevice ordinal) {
   ContextPtr ended;
   {
     const std::lock_guard lock(device->mu);
-    ended = std::exchange(device->primary, nullptr);
+    ended = device->primary;
     device->primary_refs = 0;
   }
   if (ended != nullptr) DestroyContext(ended);
@@ -119,6 +124,8 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice ordinal) {
   if (device->primary == nullptr) {
     device->primary = MakeContext(*device, true, device->primary_flags, 3020);
     if (device->primary == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  } else if (device->primary->destroyed && !Activate(*device->primary, device->primary_flags)) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
   }
   ++device->primary_refs;
   *out = Handle(device->primary);
@@ -143,7 +150,7 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice ordinal, unsigned int* flags, int* 
   if (flags == nullptr || active == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const std::lock_guard lock(device->mu);
   *flags = device->primary_flags;
-  *active = device->primary != nullptr ? 1 : 0;
+  *active = device->primary != nullptr && !device->primary->destroyed ? 1 : 0;
   return CUDA_SUCCESS;
 }
 
@@ -197,19 +204,17 @@ CUresult cuCtxGetCurrent(CUcontext* out) {
 
 CUresult cuCtxGetDevice(CUdevice* device) {
   const Current current;
-  if (current.error() == CUDA_ERROR_INVALID_CONTEXT || current.ctx() == nullptr) {
-    return current.error();
-  }
+  if (current.ctx() == nullptr) return current.error();
   if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  *device = current.device().ordinal;  // also of a context with a sticky error
+  *device = current.device().ordinal;  // also of a context that has failed or is gone
   return CUDA_SUCCESS;
 }
 
 CUresult cuCtxGetFlags(unsigned int* flags) {
   const Current current;
-  if (!current) return current.error();
+  if (current.ctx() == nullptr) return current.error();
   if (flags == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  *flags = current->flags;
+  *flags = current->flags;  // also of a context that has failed
   return CUDA_SUCCESS;
 }
 
@@ -242,7 +247,8 @@ CUresult cuCtxGetLimit(std::size_t* value, CUlimit limit) {
   if (!current) return current.error();
   if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const auto index = static_cast<std::size_t>(limit);
-  if (index > 2) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+  if (index > 2)
+    return index <= kLastLimit ? CUDA_ERROR_UNSUPPORTED_LIMIT : CUDA_ERROR_INVALID_VALUE;
   *value = current->limits[index];
   return CUDA_SUCCESS;
 }
@@ -251,7 +257,8 @@ CUresult cuCtxSetLimit(CUlimit limit, std::size_t value) {
   const Current current;
   if (!current) return current.error();
   const auto index = static_cast<std::size_t>(limit);
-  if (index > 2) return CUDA_ERROR_UNSUPPORTED_LIMIT;
+  if (index > 2)
+    return index <= kLastLimit ? CUDA_ERROR_UNSUPPORTED_LIMIT : CUDA_ERROR_INVALID_VALUE;
   current->limits[index] = value;
   return CUDA_SUCCESS;
 }

@@ -91,8 +91,9 @@ CUresult Initialise() {
   }
   const auto container = gpu::ContainerDevices(machine->gpus, gpu::Environment(gpu::kEnvVisible));
   const auto visible = gpu::CudaDevices(container, gpu::Environment(gpu::kEnvCudaVisible));
-  if (visible.empty()) return CUDA_ERROR_NO_DEVICE;
-  const CUresult added = AddDevices(driver, visible);
+  if (visible.named_twice) return CUDA_ERROR_INVALID_DEVICE;
+  if (visible.devices.empty()) return CUDA_ERROR_NO_DEVICE;
+  const CUresult added = AddDevices(driver, visible.devices);
   if (added != CUDA_SUCCESS) return added;
   driver.noop = gpu::Environment(gpu::kEnvNoop).value_or("") == "1";
   pthread_atfork(nullptr, nullptr, AfterForkInChild);
@@ -136,20 +137,28 @@ Current::Current() : error_(Ready()) {
   }
 }
 
-ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version) {
-  if (!device.state->Attach()) return nullptr;
-  const std::uint64_t cost = device.config.context_mib << 20;
+bool Activate(Context& ctx, unsigned int flags) {
+  Device& device = *ctx.device;
+  if (!device.state->Attach()) return false;
   if (!device.arena.Init(device.config.memory_bytes() * kArenaFactor)) {
     gpu::Complain("no address space for the memory of " + device.config.uuid);
-    return nullptr;
+    return false;
   }
-  if (!device.Reserve(cost)) return nullptr;
+  const std::uint64_t cost = device.config.context_mib << 20;
+  if (!device.Reserve(cost)) return false;
+  ctx.charged_bytes = cost;
+  ctx.flags = flags;
+  ctx.fault->store(0);
+  ctx.destroyed = false;
+  return true;
+}
+
+ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version) {
   auto ctx = std::make_shared<Context>();
   ctx->device = &device;
   ctx->primary = primary;
-  ctx->flags = flags;
   ctx->api_version = api_version;
-  ctx->charged_bytes = cost;
+  if (!Activate(*ctx, flags)) return nullptr;
   ctx->limits[CU_LIMIT_STACK_SIZE] = 1024;
   ctx->limits[CU_LIMIT_PRINTF_FIFO_SIZE] = 1 << 20;
   ctx->limits[CU_LIMIT_MALLOC_HEAP_SIZE] = 8 << 20;
@@ -180,7 +189,7 @@ void DestroyContext(const ContextPtr& ctx) {
   for (const Allocation& allocation : driver.memory.TakeOf(*ctx)) ReleaseAllocation(allocation);
   TrimPools(*ctx->device);
   ctx->device->Release(ctx->charged_bytes);
-  driver.contexts.Take(ctx.get());
+  if (!ctx->primary) driver.contexts.Take(ctx.get());
 }
 
 StreamPtr FindStream(const ContextPtr& ctx, CUstream handle, bool per_thread) {

@@ -28,7 +28,7 @@ struct Device {
   Arena arena;
 
   std::mutex mu;       ///< guards the next
-  ContextPtr primary;  ///< null while nobody holds it
+  ContextPtr primary;  ///< one for good, once made; `destroyed` while nobody holds it
   unsigned int primary_refs = 0;
   unsigned int primary_flags = 0;
   std::shared_ptr<Pool> default_pool;
@@ -95,6 +95,9 @@ class Current {
 
 /// A new context on `device` that has charged its memory; null: out of memory.
 ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version);
+/// Makes a primary context that has ended work again, under its old handle. False: out of memory.
+/// REQUIRES: it is new or destroyed.
+bool Activate(Context& ctx, unsigned int flags);
 /// Ends a context: its queue is dropped, its objects and memory are given back.
 void DestroyContext(const ContextPtr& ctx);
 

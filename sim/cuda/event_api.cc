@@ -55,7 +55,11 @@ struct Seen {
 
 CUresult Destroy(CUevent handle) {
   if (const CUresult error = Ready()) return error;
-  return TheDriver().events.Take(handle) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  // The event goes; the call tells the error of its context all the same.
+  const EventPtr event = TheDriver().events.Take(handle);
+  const ContextPtr owner = event == nullptr ? nullptr : event->ctx.lock();
+  if (owner == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  return static_cast<CUresult>(owner->fault->load());
 }
 
 CUresult Elapsed(float* milliseconds, CUevent start_handle, CUevent end_handle) {

@@ -13,7 +13,9 @@ constexpr std::size_t kPage = 4096;
 CUresult Allocate(void** out, std::size_t bytes, unsigned int flags) {
   const Current current;
   if (!current) return current.error();
-  if (out == nullptr || bytes == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
+  if (out == nullptr || flags > 7) return CUDA_ERROR_INVALID_VALUE;
+  *out = nullptr;
+  if (bytes == 0) return CUDA_SUCCESS;
   const std::size_t reserved = RoundUp(bytes, kPage);
   if (reserved == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   void* memory = mmap(nullptr, reserved, PROT_READ | PROT_WRITE,
@@ -25,7 +27,7 @@ CUresult Allocate(void** out, std::size_t bytes, unsigned int flags) {
                           .kind = MemoryKind::kHost,
                           .device = &current.device(),
                           .ctx = current.ctx(),
-                          .flags = flags});
+                          .flags = flags | CU_MEMHOSTALLOC_DEVICEMAP});
   *out = memory;
   return CUDA_SUCCESS;
 }

@@ -13,16 +13,15 @@ constexpr unsigned int kMaxBlockThreads = 1024;
 constexpr unsigned int kMaxBlockZ = 64;
 constexpr unsigned int kMaxGridX = 0x7fffffff;
 constexpr unsigned int kMaxGridYZ = 65535;
-constexpr unsigned int kMaxSharedBytes = 232448;
 
-bool IsGoodShape(const Launch& launch) {
+bool IsGoodShape(const Launch& launch, unsigned int shared_limit_bytes) {
   for (int i = 0; i < 3; ++i) {
     if (launch.grid[i] == 0 || launch.block[i] == 0) return false;
     if (launch.grid[i] > (i == 0 ? kMaxGridX : kMaxGridYZ)) return false;
     if (launch.block[i] > (i == 2 ? kMaxBlockZ : kMaxBlockThreads)) return false;
   }
   const std::uint64_t threads = std::uint64_t{launch.block[0]} * launch.block[1] * launch.block[2];
-  return threads <= kMaxBlockThreads && launch.shared_bytes <= kMaxSharedBytes;
+  return threads <= kMaxBlockThreads && launch.shared_bytes <= shared_limit_bytes;
 }
 
 /// The first parameter as 64 bits; from `params`, or from the packed buffer in `extra`.
@@ -45,7 +44,9 @@ bool ReadFirst(const Launch& launch, std::uint64_t& value) {
 }  // namespace
 
 KernelWork WorkOf(const Function& function, const Launch& launch) {
-  if (!IsGoodShape(launch)) return {.error = CUDA_ERROR_INVALID_VALUE};
+  if (!IsGoodShape(launch, function.shared_limit_bytes)) {
+    return {.error = CUDA_ERROR_INVALID_VALUE};
+  }
   if (launch.params != nullptr && launch.extra != nullptr) {
     return {.error = CUDA_ERROR_INVALID_VALUE};
   }

@@ -177,7 +177,7 @@ void ReleaseAllocation(const Allocation& allocation) {
       munmap(reinterpret_cast<void*>(allocation.base), allocation.reserved);
       break;
     case MemoryKind::kPool:
-      PoolGive(*allocation.pool, allocation.base, allocation.reserved);
+      PoolGive(*allocation.pool, allocation);
       return;
     case MemoryKind::kRegistered:
     case MemoryKind::kVmm:

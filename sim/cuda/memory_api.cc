@@ -31,15 +31,15 @@ CUresult AllocateLow(CUdeviceptr_v1* out, std::size_t bytes) {
 
 CUresult Free(CUdeviceptr ptr) {
   if (TheDriver().noop) return CUDA_SUCCESS;
-  const Current current;
-  if (!current) return current.error();
+  const Current current;  // may be missing, but not broken
+  if (!current && current.error() != CUDA_ERROR_INVALID_CONTEXT) return current.error();
   if (ptr == 0) return CUDA_SUCCESS;
   const auto found = TheDriver().memory.Find(ptr);
   if (!found || found->base != ptr) return CUDA_ERROR_INVALID_VALUE;
   const auto owner = found->ctx.lock();
   if (owner == nullptr) return CUDA_ERROR_INVALID_VALUE;
   // Like the real one: what was queued before may still use it.
-  owner->device->engine->Wait(owner->last);
+  if (const CUresult error = WaitFor(*owner, owner->last)) return error;
   const auto taken = TheDriver().memory.Take(ptr, [](const Allocation& allocation) {
     return allocation.kind == MemoryKind::kDevice || allocation.kind == MemoryKind::kLow ||
            allocation.kind == MemoryKind::kManaged || allocation.kind == MemoryKind::kPool;

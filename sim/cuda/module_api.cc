@@ -55,6 +55,8 @@ int AttributeOf(int attribute) {
   }
 }
 constexpr int kFunctionAttributes = 16;
+constexpr int kDynamicSharedBytes = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+constexpr int kMaxDynamicSharedBytes = 232448;
 
 FunctionPtr FindFunction(CUfunction handle, CUresult& error) {
   error = Ready();
@@ -160,9 +162,15 @@ CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfuncti
   return CUDA_SUCCESS;
 }
 
-CUresult cuFuncSetAttribute(CUfunction handle, CUfunction_attribute attribute, int) {
+CUresult cuFuncSetAttribute(CUfunction handle, CUfunction_attribute attribute, int value) {
   CUresult error{};
-  if (FindFunction(handle, error) == nullptr) return error;
+  const FunctionPtr function = FindFunction(handle, error);
+  if (function == nullptr) return error;
+  if (static_cast<int>(attribute) == kDynamicSharedBytes) {
+    if (value < 0 || value > kMaxDynamicSharedBytes) return CUDA_ERROR_INVALID_VALUE;
+    function->shared_limit_bytes = static_cast<unsigned int>(value);
+    return CUDA_SUCCESS;
+  }
   const bool settable = attribute >= 8 && static_cast<int>(attribute) < kFunctionAttributes;
   return settable ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

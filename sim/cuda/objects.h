@@ -69,6 +69,7 @@ struct Function {
   std::weak_ptr<Context> ctx;
   PtxEntry entry;
   CUmodule module = nullptr;
+  std::atomic<unsigned int> shared_limit_bytes{49152};  ///< dynamic shared memory of a launch
   bool contextless = false;  ///< a kernel of a CUlibrary: runs in whatever context is current
 };
 using FunctionPtr = std::shared_ptr<Function>;

@@ -57,7 +57,7 @@ std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const
     }
     if (!base) base = pool->free.Take(reserved, kGranuleBytes);
     if (!base) return std::nullopt;
-    pool->used_bytes += reserved;
+    pool->used_bytes += bytes;
     pool->used_high_bytes = std::max(pool->used_high_bytes, pool->used_bytes);
   }
   TheDriver().memory.Add({.base = *base,
@@ -70,10 +70,10 @@ std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const
   return base;
 }
 
-void PoolGive(Pool& pool, CUdeviceptr base, std::size_t reserved) {
+void PoolGive(Pool& pool, const Allocation& block) {
   const std::lock_guard lock(pool.mu);
-  pool.free.Add(base, reserved);
-  pool.used_bytes -= reserved;
+  pool.free.Add(block.base, block.reserved);
+  pool.used_bytes -= block.bytes;
   if (pool.destroyed) PoolTrimLocked(pool, 0);
 }
 

@@ -28,7 +28,7 @@ struct Pool {
   std::uint64_t threshold_bytes = 0;
   std::uint64_t reserved_bytes = 0;
   std::uint64_t reserved_high_bytes = 0;
-  std::uint64_t used_bytes = 0;
+  std::uint64_t used_bytes = 0;  ///< as asked for
   std::uint64_t used_high_bytes = 0;
   int reuse[3] = {1, 1, 1};
   bool destroyed = false;
@@ -38,7 +38,7 @@ struct Pool {
 std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const ContextPtr& ctx,
                                         std::size_t bytes);
 /// Puts a block back into its pool.
-void PoolGive(Pool& pool, CUdeviceptr base, std::size_t reserved);
+void PoolGive(Pool& pool, const Allocation& block);
 /// Gives unused chunks back to the device until at most `keep_bytes` are reserved.
 void PoolTrim(Pool& pool, std::uint64_t keep_bytes);
 /// The same. REQUIRES: pool.mu is held.

@@ -20,7 +20,9 @@ CUresult Allocate(CUdeviceptr* out, std::size_t bytes, const CUmemoryPool* handl
   if (TheDriver().noop) return NoopAllocate(out, bytes);
   const Current current;
   if (!current) return current.error();
-  if (out == nullptr || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  *out = 0;
+  if (bytes == 0) return CUDA_SUCCESS;
   const StreamPtr found = FindStream(current.ctx(), stream, per_thread);
   if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   std::shared_ptr<Pool> pool;
@@ -46,6 +48,7 @@ CUresult Free(CUdeviceptr ptr, CUstream stream, bool per_thread) {
   if (!current) return current.error();
   const StreamPtr found = FindStream(current.ctx(), stream, per_thread);
   if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  if (ptr == 0) return CUDA_SUCCESS;
   const auto taken = TheDriver().memory.Take(ptr, [](const Allocation& allocation) {
     return allocation.kind == MemoryKind::kPool || allocation.kind == MemoryKind::kDevice;
   });

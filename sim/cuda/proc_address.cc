@@ -1,5 +1,6 @@
 #include "sim/cuda/proc_address.h"
 
+#include <algorithm>
 #include <array>
 
 #include "common/abi/cuda_more.h"
@@ -31,16 +32,19 @@ const auto& Rows() {
 }  // namespace
 
 FoundSymbol FindSymbol(std::string_view name, int cuda_version, bool per_thread) {
+  // A function with a per-thread flavour has no other one for those who ask for it.
+  const auto& rows = Rows();
+  const bool flavoured = per_thread && std::any_of(rows.begin(), rows.end(), [&](const Row& row) {
+                           return row.name == name && row.streams == kPerThread;
+                         });
   const Row* best = nullptr;
   bool known = false;
-  for (const Row& row : Rows()) {
+  for (const Row& row : rows) {
     if (row.name != name || row.since > DriverVersion()) continue;
-    if (row.streams == kPerThread && !per_thread) continue;
+    if ((row.streams == kPerThread) != flavoured) continue;
     known = true;
     if (row.since > cuda_version) continue;
-    // Where it is asked for, the per-thread flavour wins; then the newest version.
-    const auto rank = [](const Row& r) { return std::pair(r.streams == kPerThread, r.since); };
-    if (best == nullptr || rank(row) > rank(*best)) best = &row;
+    if (best == nullptr || row.since > best->since) best = &row;
   }
   if (best != nullptr) return {best->function, CU_GET_PROC_ADDRESS_SUCCESS};
   return {nullptr, known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
@@ -49,16 +53,19 @@ FoundSymbol FindSymbol(std::string_view name, int cuda_version, bool per_thread)
 
 namespace {
 
+/// CUDA_SUCCESS also where nothing was found: `status` tells.
 CUresult GetProcAddress(const char* symbol, void** function, int cuda_version, cuuint64_t flags,
                         CUdriverProcAddressQueryResult* status) {
   constexpr cuuint64_t kBoth =
       CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
-  if (symbol == nullptr || function == nullptr || flags >= kBoth) return CUDA_ERROR_INVALID_VALUE;
+  if (symbol == nullptr || function == nullptr || flags > kBoth || cuda_version > DriverVersion()) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   const bool per_thread = (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) != 0;
   const FoundSymbol found = FindSymbol(symbol, cuda_version, per_thread);
   *function = found.function;
   if (status != nullptr) *status = found.status;
-  return found.function == nullptr ? CUDA_ERROR_NOT_FOUND : CUDA_SUCCESS;
+  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -67,7 +74,9 @@ CUresult GetProcAddress(const char* symbol, void** function, int cuda_version, c
 extern "C" {
 
 CUresult cuGetProcAddress(const char* symbol, void** function, int cuda_version, cuuint64_t flags) {
-  return tessera::sim::cuda::GetProcAddress(symbol, function, cuda_version, flags, nullptr);
+  const CUresult result =
+      tessera::sim::cuda::GetProcAddress(symbol, function, cuda_version, flags, nullptr);
+  return result == CUDA_SUCCESS && *function == nullptr ? CUDA_ERROR_NOT_FOUND : result;
 }
 
 CUresult cuGetProcAddress_v2(const char* symbol, void** function, int cuda_version,

@@ -35,6 +35,10 @@ class Tokens {
     return token;
   }
 
+  static bool IsNameStart(char c) {
+    return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$' || c == '%';
+  }
+
  private:
   static bool IsWord(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '$' ||
@@ -116,7 +120,7 @@ Result<Variable> ReadVariable(Tokens& tokens) {
 Result<PtxEntry> ReadEntry(Tokens& tokens) {
   PtxEntry entry;
   entry.name = tokens.Next();
-  if (entry.name.empty() || entry.name[0] == '.') {
+  if (entry.name.empty() || !Tokens::IsNameStart(entry.name[0])) {
     return Fail(Errc::kInvalidArgument, ".entry needs a name");
   }
   if (tokens.Peek() != "(") return entry;

@@ -192,6 +192,7 @@ CUresult Unmap(CUdeviceptr address, std::size_t bytes) {
   Drain();
   Vmm& vmm = TheVmm();
   const std::lock_guard lock(vmm.mu);
+  if (IsReserved(vmm, address, bytes) && !IsMapped(vmm, address, bytes)) return CUDA_SUCCESS;
   const bool all = ForMappings(vmm, address, bytes, [&](auto found) {
     mmap(Pointer(found->first), found->second.bytes, PROT_NONE,
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -326,8 +327,7 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle* handle, void*
 CUresult cuMemGetAllocationGranularity(std::size_t* granularity, const CUmemAllocationProp* prop,
                                        CUmemAllocationGranularity_flags) {
   if (const CUresult error = Ready()) return error;
-  if (granularity == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (const CUresult error = CheckProp(prop)) return error;
+  if (granularity == nullptr || prop == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *granularity = kVmmGranuleBytes;
   return CUDA_SUCCESS;
 }

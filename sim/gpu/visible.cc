@@ -31,6 +31,13 @@ std::optional<std::size_t> ByIndex(const std::vector<GpuConfig>& devices, std::s
   return index;
 }
 
+/// "0", "+0" and "0x" are all the first device.
+std::optional<std::size_t> ByLeadingDigits(const std::vector<GpuConfig>& devices,
+                                           std::string_view entry) {
+  if (entry.starts_with('+')) entry.remove_prefix(1);
+  return ByIndex(devices, entry.substr(0, entry.find_first_not_of("0123456789")));
+}
+
 std::string Lower(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
@@ -39,7 +46,7 @@ std::string Lower(std::string_view text) {
 
 /// A prefix counts if exactly one device starts with it; the "GPU-" must be there.
 std::optional<std::size_t> ByUuid(const std::vector<GpuConfig>& devices, std::string_view entry) {
-  if (!entry.starts_with("GPU-")) return std::nullopt;
+  if (!entry.starts_with("GPU-") || entry.size() == 4) return std::nullopt;
   const std::string digits = Lower(entry.substr(4));
   std::optional<std::size_t> found;
   for (std::size_t i = 0; i < devices.size(); ++i) {
@@ -71,19 +78,21 @@ std::vector<GpuConfig> ContainerDevices(const std::vector<GpuConfig>& machine,
   return devices;
 }
 
-std::vector<GpuConfig> CudaDevices(const std::vector<GpuConfig>& devices,
-                                   std::optional<std::string_view> list) {
-  if (!list) return devices;
+CudaSelection CudaDevices(const std::vector<GpuConfig>& devices,
+                          std::optional<std::string_view> list) {
+  if (!list) return {devices};
+  const std::vector<std::string_view> entries = Split(*list);
+  const bool by_uuid = entries.front().starts_with("GPU-");
   std::vector<std::size_t> order;
-  for (const std::string_view entry : Split(*list)) {
-    const auto index = Find(devices, entry);
+  for (const std::string_view entry : entries) {
+    const auto index = by_uuid ? ByUuid(devices, entry) : ByLeadingDigits(devices, entry);
     if (!index) break;
-    if (std::find(order.begin(), order.end(), *index) != order.end()) return {};
+    if (std::find(order.begin(), order.end(), *index) != order.end()) return {{}, true};
     order.push_back(*index);
   }
-  std::vector<GpuConfig> visible;
-  for (const std::size_t index : order) visible.push_back(devices[index]);
-  return visible;
+  CudaSelection selection;
+  for (const std::size_t index : order) selection.devices.push_back(devices[index]);
+  return selection;
 }
 
 }  // namespace tessera::sim::gpu

@@ -168,7 +168,9 @@ void Host() {
   CUdeviceptr device_ptr = 0;
   unsigned int flags = 0;
   std::vector<char> own(1 << 20);
+  ptr = &own;
   Say("cuMemAllocHost 0", cuMemAllocHost_v2(&ptr, 0));
+  Say("cuMemAllocHost 0 gives null", ptr == nullptr);
   Say("cuMemHostAlloc flags 64", cuMemHostAlloc(&ptr, 64, 64));
   Say("cuMemHostAlloc", cuMemHostAlloc(&ptr, 4096, 0));
   Say("cuMemHostGetFlags", cuMemHostGetFlags(&flags, ptr));
@@ -345,8 +347,9 @@ void Code() {
   Say("cuModuleGetFunction null name", cuModuleGetFunction(&function, module, nullptr));
   Say("cuModuleGetGlobal", cuModuleGetGlobal_v2(&ptr, &bytes, module, "tessera_scratch"));
   Say("cuModuleGetGlobal bytes", static_cast<long long>(bytes));
-  Say("cuModuleGetGlobal unknown", cuModuleGetGlobal_v2(&ptr, &bytes, module, "unknown"));
   Say("cuMemFree of a global", cuMemFree_v2(ptr));
+  Say("cuModuleGetGlobal unknown", cuModuleGetGlobal_v2(&ptr, &bytes, module, "unknown"));
+  Say("cuModuleGetGlobal unknown clears", ptr == 0);
   Say("cuModuleGetFunction", cuModuleGetFunction(&function, module, "spin"));
   unsigned long long ns = 1;
   void* params[] = {&ns};
@@ -440,6 +443,17 @@ void Sticky() {
   Say("poison cuDeviceGetCount", cuDeviceGetCount(&active));
   Say("poison cuDevicePrimaryCtxRetain", cuDevicePrimaryCtxRetain(&other, 0));
   Say("poison cuCtxCreate", cuCtxCreate_v2(&other, 0, 0));
+  std::thread([&] {
+    Say("poison cuMemAlloc in a thread without context", cuMemAlloc_v2(&ptr, 16));
+    Say("poison cuMemFree 0 in a thread without context", cuMemFree_v2(0));
+    Say("poison cuMemFree in a thread without context", cuMemFree_v2(ptr));
+    Say("poison cuCtxCreate in a thread without context", cuCtxCreate_v2(&other, 0, 0));
+  }).join();
+  Say("poison cuCtxPopCurrent", cuCtxPopCurrent_v2(&ctx));
+  Say("poison cuCtxPushCurrent", cuCtxPushCurrent_v2(ctx));
+  Say("poison reset", cuDevicePrimaryCtxReset_v2(0));
+  Say("poison retain after reset", cuDevicePrimaryCtxRetain(&other, 0));
+  Say("poison cuMemAlloc after reset", cuMemAlloc_v2(&ptr, 16));
 }
 
 void Fork() {
@@ -478,7 +492,9 @@ void Pools() {
   Say("pool threshold", static_cast<long long>(value));
   cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC, &reuse);
   Say("pool opportunistic", reuse);
+  ptr = 77;
   Say("cuMemAllocAsync 0", cuMemAllocAsync(&ptr, 0, nullptr));
+  Say("cuMemAllocAsync 0 gives 0", ptr == 0);
   Say("cuMemAllocAsync", cuMemAllocAsync(&ptr, 1, nullptr));
   cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &value);
   Say("pool reserved MiB", static_cast<long long>(value >> 20));
@@ -627,6 +643,11 @@ void* Address(const char* name, int version, cuuint64_t flags = 0) {
   return function;
 }
 
+CUresult Lookups(int version) {
+  void* function = nullptr;
+  return cuGetProcAddress_v2("cuMemAlloc", &function, version, 0, nullptr);
+}
+
 template <typename Function>
 bool Is(const char* name, int version, cuuint64_t flags, Function* expected) {
   return Address(name, version, flags) == reinterpret_cast<void*>(expected);
@@ -645,9 +666,12 @@ void Lookups() {
   Lookup("cuLaunchKernel", 12000, 2);
   Lookup("cuLaunchKernel", 5000, 2);
   Lookup("cuInit", 12000, 2);
-  void* function = nullptr;
-  Say("lookup null name", cuGetProcAddress_v2(nullptr, &function, 12000, 0, nullptr));
-  Say("lookup null function", cuGetProcAddress_v2("cuInit", nullptr, 12000, 0, nullptr));
+  int driver = 0;
+  cuDriverGetVersion(&driver);
+  Lookup("cuMemAlloc", driver, 0);
+  Say("lookup 0.1 newer than the driver", Lookups(driver + 10));
+  Say("lookup 0.9 newer than the driver", Lookups(driver + 90));
+  Say("lookup 1.0 newer than the driver", Lookups(driver + 1000));
   Say("cuMemAlloc 3010 is old", Is("cuMemAlloc", 3010, 0, &cuMemAlloc));
   Say("cuMemAlloc 3020 is v2", Is("cuMemAlloc", 3020, 0, &cuMemAlloc_v2));
   Say("cuGetProcAddress 11080 is old", Is("cuGetProcAddress", 11080, 0, &cuGetProcAddress));
