@@ -1,0 +1,243 @@
+#include "extender/cache.h"
+
+#include "tests/extender/build.h"
+
+namespace tessera::extender {
+namespace {
+
+using binpack::Amount;
+using std::chrono::seconds;
+
+constexpr Amount kNothing{0, 0};
+
+TEST_F(CacheTest, AHoldIsSeenByFiltersOnlyAndEndsByTime) {
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(cache_.Hold("p", {"n"}, Ask(600, 50)), "n");
+  EXPECT_EQ(Held(cache_, "n"), (Amount{600, 50}));
+  EXPECT_EQ(Committed(cache_, "n"), kNothing);
+  EXPECT_TRUE(cache_.HeldRequest("p").has_value());
+  clock_.Advance(seconds(10) - std::chrono::milliseconds(1));
+  EXPECT_EQ(Held(cache_, "n"), (Amount{600, 50}));
+  clock_.Advance(std::chrono::milliseconds(1));
+  EXPECT_EQ(Held(cache_, "n"), kNothing);
+  EXPECT_FALSE(cache_.HeldRequest("p").has_value());
+}
+
+TEST_F(CacheTest, HoldingAgainReplacesTheHoldAndItsTime) {
+  AddNode(cache_, "a", 1);
+  AddNode(cache_, "b", 1);
+  cache_.Hold("p", {"a"}, Ask(600, 50));
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(cache_.Hold("p", {"b"}, Ask(500, 40)), "b");
+  EXPECT_EQ(Held(cache_, "a"), kNothing);
+  clock_.Advance(seconds(6));
+  EXPECT_EQ(Held(cache_, "b"), (Amount{500, 40}))
+      << "the first hold's time limit does not end the second";
+  clock_.Advance(seconds(4));
+  EXPECT_EQ(Held(cache_, "b"), kNothing);
+}
+
+TEST_F(CacheTest, HoldTakesTheFirstNodeWhereThePodFits) {
+  AddNode(cache_, "a", 1);
+  AddNode(cache_, "b", 1);
+  EXPECT_EQ(cache_.Hold("p", {"a", "b"}, Ask(600, 50)), "a");
+  EXPECT_EQ(cache_.Hold("q", {"a", "b"}, Ask(600, 50)), "b");
+  EXPECT_EQ(cache_.Hold("r", {"a", "b", "unknown"}, Ask(600, 50)), std::nullopt);
+  cache_.Drop("p");
+  cache_.Drop("p");
+  EXPECT_EQ(cache_.Hold("r", {"a", "b"}, Ask(600, 50)), "a");
+}
+
+TEST_F(CacheTest, AssumeTakesWhatThePodHolds) {
+  AddNode(cache_, "n", 2);
+  cache_.Hold("first", {"n"}, Ask(100, 10));
+  cache_.Hold("p", {"n"}, Ask(950, 10));
+  const auto assignment = cache_.AssumePod("p", "n", Ask(950, 10));
+  ASSERT_TRUE(assignment) << assignment.error().message;
+  EXPECT_EQ(assignment->placement.containers[0].devices[0].uuid, "n-1");
+  EXPECT_EQ(Committed(cache_, "n", 1), (Amount{950, 10}));
+  EXPECT_EQ(Held(cache_, "n", 1), (Amount{950, 10})) << "counted once";
+}
+
+TEST_F(CacheTest, AssumeAvoidsOthersHoldsButIsNotStoppedByThem) {
+  AddNode(cache_, "n", 2);
+  cache_.Hold("other", {"n"}, Ask(600, 50));  // n-0
+  const auto beside = cache_.AssumePod("p", "n", Ask(600, 50));
+  ASSERT_TRUE(beside);
+  EXPECT_EQ(beside->placement.containers[0].devices[0].uuid, "n-1");
+  const auto over = cache_.AssumePod("q", "n", Ask(600, 50));
+  ASSERT_TRUE(over) << "a hold alone never makes a bind fail";
+  EXPECT_EQ(over->placement.containers[0].devices[0].uuid, "n-0");
+  const auto full = cache_.AssumePod("other", "n", Ask(600, 50));
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().code, Errc::kResourceExhausted);
+  EXPECT_EQ(full.error().message, "node n has no room any more: insufficient GPU memory");
+}
+
+TEST_F(CacheTest, AssumeOnAnotherNodeThanHeldGivesTheHoldBack) {
+  AddNode(cache_, "a", 1);
+  AddNode(cache_, "b", 1);
+  cache_.Hold("p", {"a"}, Ask(600, 50));
+  ASSERT_TRUE(cache_.AssumePod("p", "b", Ask(600, 50)));
+  EXPECT_EQ(Held(cache_, "a"), kNothing);
+  EXPECT_EQ(Committed(cache_, "b"), (Amount{600, 50}));
+}
+
+TEST_F(CacheTest, AssumedPodsNeverEndByTime) {
+  AddNode(cache_, "n", 1);
+  cache_.Hold("p", {"n"}, Ask(600, 50));
+  ASSERT_TRUE(cache_.AssumePod("p", "n", Ask(600, 50)));
+  cache_.KeepPod("p");
+  clock_.Advance(std::chrono::hours(100));
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+}
+
+TEST_F(CacheTest, ForgetUndoesAssume) {
+  AddNode(cache_, "n", 1);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", Ask(600, 50)));
+  cache_.ForgetPod("p");
+  EXPECT_EQ(Committed(cache_, "n"), kNothing);
+  EXPECT_EQ(cache_.NodeOf("p"), std::nullopt);
+  cache_.ForgetPod("p");
+  cache_.ForgetPod("never seen");
+}
+
+TEST_F(CacheTest, ForgetLeavesWhatAnotherAttemptOrTheWatchStandsFor) {
+  AddNode(cache_, "n", 1);
+  const auto first = cache_.AssumePod("p", "n", Ask(600, 50));
+  const auto second = cache_.AssumePod("p", "n", Ask(600, 50));
+  EXPECT_EQ(*first, *second) << "the same GPUs again";
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+  cache_.ForgetPod("p");
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "the second attempt is under way";
+  cache_.KeepPod("p");
+  cache_.ForgetPod("p");
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "the second attempt may have arrived";
+
+  ASSERT_TRUE(cache_.AssumePod("q", "n", Ask(100, 10)));
+  cache_.AddPod("q", "n", Given("n", 0, 100, 10));
+  cache_.ForgetPod("q");
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{700, 60})) << "the watch has seen it bound";
+}
+
+TEST_F(CacheTest, AssumeElsewhereIsAConflict) {
+  AddNode(cache_, "a", 1);
+  AddNode(cache_, "b", 1);
+  ASSERT_TRUE(cache_.AssumePod("p", "a", Ask(1, 1)));
+  const auto elsewhere = cache_.AssumePod("p", "b", Ask(1, 1));
+  ASSERT_FALSE(elsewhere);
+  EXPECT_EQ(elsewhere.error().code, Errc::kConflict);
+  EXPECT_EQ(Committed(cache_, "b"), kNothing);
+}
+
+TEST_F(CacheTest, TheWatchConfirmsMovesAndRemoves) {
+  AddNode(cache_, "n", 2);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", Ask(600, 50)));
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50));
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50));
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+  cache_.AddPod("p", "n", Given("n", 1, 300, 20));
+  EXPECT_EQ(Committed(cache_, "n"), kNothing) << "what the API server says counts";
+  EXPECT_EQ(Committed(cache_, "n", 1), (Amount{300, 20}));
+  cache_.RemovePod("p");
+  cache_.RemovePod("p");
+  EXPECT_EQ(Committed(cache_, "n", 1), kNothing);
+}
+
+TEST_F(CacheTest, PodsMayBeKnownBeforeTheirNodeAndOutliveIt) {
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50));
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n"), nullptr);
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+  cache_.RemoveNode("n");
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n"), nullptr);
+  EXPECT_FALSE(cache_.AssumePod("q", "n", Ask(1, 1)));
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "the pod still holds it";
+  cache_.RemoveNode("n");
+  cache_.RemovePod("p");
+  cache_.RemoveNode("n");
+  cache_.RemoveNode("never seen");
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(Committed(cache_, "n"), kNothing);
+}
+
+TEST_F(CacheTest, ANewInventoryKeepsReservationsAndGpusThatComeBack) {
+  AddNode(cache_, "n", 2);
+  cache_.AddPod("p", "n", Given("n", 1, 600, 50));
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n")->committed.devices.size(), 1u);
+  AddNode(cache_, "n", 2);
+  EXPECT_EQ(Committed(cache_, "n", 1), (Amount{600, 50}));
+}
+
+TEST_F(CacheTest, UnreadableAssignmentsCloseTheNodeUntilThePodIsGone) {
+  AddNode(cache_, "n", 1);
+  cache_.AddPod("p", "n", Fail(Errc::kInvalidArgument, "version 9 is not known"));
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n")->refusal, kRefusalUnknownAssignment);
+  EXPECT_EQ(cache_.Hold("q", {"n"}, Ask(1, 1)), std::nullopt);
+  EXPECT_EQ(cache_.AssumePod("q", "n", Ask(1, 1)).error().code, Errc::kUnavailable);
+  EXPECT_FALSE(cache_.AssumePod("p", "n", Ask(1, 1)));
+  cache_.RemovePod("p");
+  EXPECT_TRUE(cache_.AssumePod("q", "n", Ask(1, 1)));
+}
+
+TEST_F(CacheTest, NodesWithoutAReadableInventoryAreClosed) {
+  cache_.SetNode("none", std::nullopt);
+  cache_.SetNode("bad", Result<contract::Inventory>(Fail(Errc::kInvalidArgument, "not JSON")));
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("none")->refusal, kRefusalNoInventory);
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("bad")->refusal, kRefusalBadInventory);
+  EXPECT_FALSE(cache_.AssumePod("p", "none", Ask(1, 1)));
+  EXPECT_FALSE(cache_.AssumePod("p", "bad", Ask(1, 1)));
+}
+
+TEST_F(CacheTest, OverCommitmentIsShownAndStopsMore) {
+  AddNode(cache_, "n", 1);
+  cache_.AddPod("p", "n", Given("n", 0, 800, 10));
+  EXPECT_FALSE(cache_.UpdateSnapshot()->Find("n")->over_committed);
+  cache_.AddPod("q", "n", Given("n", 0, 800, 10));
+  EXPECT_TRUE(cache_.UpdateSnapshot()->Find("n")->over_committed);
+  EXPECT_FALSE(cache_.AssumePod("r", "n", Ask(1, 0)));
+  cache_.RemovePod("q");
+  EXPECT_FALSE(cache_.UpdateSnapshot()->Find("n")->over_committed);
+}
+
+TEST_F(CacheTest, SnapshotsAreImmutableAndShareUnchangedNodes) {
+  AddNode(cache_, "a", 1);
+  AddNode(cache_, "b", 1);
+  const auto before = cache_.UpdateSnapshot();
+  EXPECT_EQ(cache_.UpdateSnapshot(), before) << "nothing changed";
+  AddNode(cache_, "b", 1);
+  cache_.AddPod("p", "a", Given("a", 0, 600, 50));
+  const auto after = cache_.UpdateSnapshot();
+  EXPECT_GT(after->generation(), before->generation());
+  EXPECT_EQ(before->Find("a")->committed.devices[0].used, kNothing);
+  EXPECT_EQ(after->Find("a")->committed.devices[0].used, (Amount{600, 50}));
+  EXPECT_EQ(after->Find("b"), before->Find("b")) << "the same object";
+}
+
+TEST_F(CacheTest, AbandonLetsGoOnlyOfWhatNobodyWaitsFor) {
+  AddNode(cache_, "n", 1);
+  EXPECT_TRUE(cache_.AbandonPod("never seen"));
+  ASSERT_TRUE(cache_.AssumePod("p", "n", Ask(600, 50)));
+  EXPECT_FALSE(cache_.AbandonPod("p")) << "an attempt is under way";
+  cache_.KeepPod("p");
+  EXPECT_TRUE(cache_.AbandonPod("p"));
+  EXPECT_EQ(Committed(cache_, "n"), kNothing);
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50));
+  EXPECT_FALSE(cache_.AbandonPod("p")) << "the watch has seen it bound";
+}
+
+TEST_F(CacheTest, ExclusivePodsKeepOthersOut) {
+  AddNode(cache_, "n", 1);
+  auto alone = Ask(10, 10);
+  alone.isolation = binpack::Isolation::kExclusive;
+  ASSERT_TRUE(cache_.AssumePod("p", "n", alone));
+  EXPECT_FALSE(cache_.AssumePod("q", "n", Ask(10, 10)));
+  cache_.ForgetPod("p");
+  ASSERT_TRUE(cache_.AssumePod("q", "n", Ask(10, 10)));
+  EXPECT_FALSE(cache_.AssumePod("p", "n", alone));
+}
+
+}  // namespace
+}  // namespace tessera::extender

@@ -1,0 +1,81 @@
+#include "extender/reasons.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace tessera::extender {
+namespace {
+
+using binpack::FitResult;
+using binpack::Insufficient;
+using binpack::Shortage;
+
+FitResult Short(Insufficient shortage, bool resolvable = true) {
+  return {.placement = std::nullopt, .shortages = {shortage}, .resolvable = resolvable};
+}
+
+TEST(Reasons, AThousandNodesWithOneShortageShareOneText) {
+  Reasons reasons;
+  for (int i = 0; i < 1000; ++i) {
+    reasons.Add("n" + std::to_string(i), Short({.shortage = Shortage::kMemory,
+                                                .requested = 3000,
+                                                .used = 8000 - i,
+                                                .capacity = 10000}));
+  }
+  FilterResult result;
+  reasons.Write(result);
+  std::set<std::string> texts;
+  for (const auto& node : result.failed) texts.insert(node.reason);
+  EXPECT_EQ(
+      texts,
+      (std::set<std::string>{"insufficient GPU memory: 3000 MiB asked, at most 2999 MiB free"}));
+  EXPECT_TRUE(result.failed_and_unresolvable.empty());
+}
+
+TEST(Reasons, NumbersOfFullNodesDoNotMixWithNumbersOfSmallOnes) {
+  Reasons reasons;
+  reasons.Add(
+      "full",
+      Short({.shortage = Shortage::kMemory, .requested = 3000, .used = 9000, .capacity = 10000}));
+  reasons.Add("small",
+              Short({.shortage = Shortage::kMemory, .requested = 3000, .used = 0, .capacity = 2500},
+                    false));
+  FilterResult result;
+  reasons.Write(result);
+  EXPECT_EQ(result.failed[0].reason,
+            "insufficient GPU memory: 3000 MiB asked, at most 1000 MiB free");
+  EXPECT_EQ(result.failed_and_unresolvable[0].reason,
+            "insufficient GPU memory: 3000 MiB asked, at most 2500 MiB on such a GPU");
+}
+
+TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
+  Reasons reasons;
+  reasons.Add("n",
+              Short({.shortage = Shortage::kCores, .requested = 10, .used = 150, .capacity = 100}));
+  FilterResult result;
+  reasons.Write(result);
+  EXPECT_EQ(result.failed[0].reason, "insufficient GPU cores: 10 % asked, at most 0 % free");
+}
+
+TEST(Reasons, CountsNodesByShortage) {
+  Reasons reasons;
+  reasons.Add("a", Short({.shortage = Shortage::kMemory}));
+  reasons.Add("b", FitResult{.placement = std::nullopt,
+                             .shortages = {{.shortage = Shortage::kMemory},
+                                           {.shortage = Shortage::kCores}}});
+  reasons.Add("c", "closed for today", true);
+  EXPECT_EQ(reasons.Counts(),
+            (std::map<std::string_view, int>{{"memory", 2}, {"cores", 1}, {"closed", 1}}));
+}
+
+TEST(ShortageLabels, AreAllDifferent) {
+  const auto labels = AllShortageLabels();
+  EXPECT_EQ(std::set(labels.begin(), labels.end()).size(), labels.size());
+  for (int i = 0; i <= static_cast<int>(Shortage::kTogether); ++i) {
+    EXPECT_NE(ShortageLabel(static_cast<Shortage>(i)), "closed") << i;
+  }
+}
+
+}  // namespace
+}  // namespace tessera::extender

@@ -1,0 +1,51 @@
+// Any body is ExtenderArgs or an error that says why; what filter and prioritize make of it is JSON
+// again.
+#include <cstdint>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/json/json.h"
+#include "extender/filter.h"
+#include "extender/prioritize.h"
+#include "tests/fuzz/check.h"
+
+using namespace tessera;
+
+namespace {
+
+/// A small cluster; filters hold GPUs in it, binds never come.
+struct Cluster {
+  SystemClock clock;
+  extender::Cache cache{clock, {}};
+  extender::Filter filter{cache, {}, [] { return true; }, {}};
+  extender::Prioritize prioritize{cache, binpack::DefaultWorkload()};
+
+  Cluster() {
+    contract::Inventory inventory;
+    for (int i = 0; i < 2; ++i) {
+      inventory.gpus.push_back(
+          {.uuid = "GPU-" + std::to_string(i), .index = i, .model = "A100", .memory_mib = 1000});
+    }
+    cache.SetNode("a", Result<contract::Inventory>(inventory));
+    cache.SetNode("noagent", std::nullopt);
+  }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static Cluster cluster;
+  const auto args = extender::ParseExtenderArgs({reinterpret_cast<const char*>(data), size});
+  if (!args) {
+    FUZZ_CHECK(!args.error().message.empty());
+    return 0;
+  }
+  const auto result = cluster.filter.Handle(*args);
+  FUZZ_CHECK(json::Parse(result ? extender::FilterResultJson(*result)
+                                : extender::FilterErrorJson(result.error().message)));
+  const auto scores = cluster.prioritize.Handle(*args);
+  FUZZ_CHECK(scores.size() == (args->node_names ? args->node_names->size() : args->nodes.size()));
+  cluster.cache.Drop(args->pod.uid);
+  for (const auto& view : cluster.cache.UpdateSnapshot()->nodes()) FUZZ_CHECK(view->holds.empty());
+  return 0;
+}
