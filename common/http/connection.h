@@ -29,6 +29,8 @@ class Connection final : public httplib::Stream {
   bool head_too_large() const { return head_too_large_; }
   /// Sends what has been written. False once the peer has gone; stays so.
   bool Flush();
+  /// Nothing more is sent, not even what has been written.
+  void Abandon() { broken_ = true; }
   /// Until the next head each write is sent at once.
   void SetStreaming() { streaming_ = true; }
   Transport& transport() { return transport_; }

@@ -136,6 +136,8 @@ void Engine::Answer(const httplib::Request& request, httplib::Response& out) {
   StreamResponse answer;
   try {
     answer = (*match->handler)(translated);
+  } catch (const CutConnection&) {
+    return connection_.Abandon();
   } catch (...) {
     log::Error("request handler failed", {{"method", translated.method},
                                           {"path", translated.path},
@@ -156,6 +158,8 @@ void Engine::StartStream(StreamBody body, const std::string& content_type, httpl
       content_type, [this, body = std::move(body)](std::size_t, httplib::DataSink& sink) {
         try {
           body([&](std::string_view piece) { return SendPiece(piece, sink); });
+        } catch (const CutConnection&) {
+          return false;
         } catch (...) {
           log::Error("stream failed", {{"reason", What(std::current_exception())}});
           return false;

@@ -35,6 +35,10 @@ struct Response {
   std::multimap<std::string, std::string> headers = {};
 };
 
+/// Thrown by a handler or a StreamBody: the connection is cut without an answer, or in the middle
+/// of it.
+struct CutConnection {};
+
 using Handler = std::function<Response(const Request&)>;
 
 /// Sends one piece of a streamed (chunked) answer. Returns false once the client has gone or the

@@ -48,7 +48,7 @@ ScriptedServer& ScriptedServer::ThenCut(const std::string& text) {
   return Then([text](const http::Request&) {
     return http::StreamResponse{.head = {}, .body = [text](const http::ChunkSink& sink) {
                                   if (!text.empty()) sink(text);
-                                  throw 1;  // the server cuts the connection
+                                  throw http::CutConnection{};
                                 }};
   });
 }

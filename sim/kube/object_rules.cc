@@ -1,0 +1,384 @@
+#include "sim/kube/object_rules.h"
+
+#include <array>
+#include <ctime>
+#include <set>
+
+#include "common/json/json.h"
+#include "common/json/json_patch.h"
+#include "sim/object.h"
+
+namespace tessera::sim {
+namespace {
+
+using rapidjson::Document;
+using rapidjson::StringRef;
+using rapidjson::Value;
+
+Value* Member(Value& object, const char* name) {
+  if (!object.IsObject()) return nullptr;
+  const auto found = object.FindMember(name);
+  return found == object.MemberEnd() ? nullptr : &found->value;
+}
+
+/// The object at `name`, made anew if it is missing or something else.
+Value& ObjectAt(Value& parent, const char* name, Document::AllocatorType& allocator) {
+  Value* found = Member(parent, name);
+  if (found == nullptr) {
+    parent.AddMember(Value(name, allocator), Value(rapidjson::kObjectType), allocator);
+    found = Member(parent, name);
+  }
+  if (!found->IsObject()) found->SetObject();
+  return *found;
+}
+
+void Set(Value& parent, const char* name, Value value, Document::AllocatorType& allocator) {
+  if (Value* found = Member(parent, name)) {
+    *found = std::move(value);
+  } else {
+    parent.AddMember(Value(name, allocator), value, allocator);
+  }
+}
+
+void SetDefault(Value& parent, const char* name, Value value, Document::AllocatorType& allocator) {
+  if (json::Find(parent, name) == nullptr) Set(parent, name, std::move(value), allocator);
+}
+
+tl::unexpected<Refusal> Invalid(const Target& target, const std::string& name,
+                                const std::string& problem) {
+  return Refuse(422, "Invalid",
+                std::string(target.resource->kind) + " \"" + name + "\" is invalid: " + problem);
+}
+
+bool ValidName(std::string_view name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (name.empty() || name.size() > 253 || !letter(name.front()) || !letter(name.back()))
+    return false;
+  return std::all_of(name.begin(), name.end(),
+                     [&](char c) { return letter(c) || c == '-' || c == '.'; });
+}
+
+/// Annotations and labels are maps of text, whatever else an object is.
+Reply<void> CheckTextMaps(const Target& target, const Value& object, const std::string& name) {
+  for (const char* field : {"annotations", "labels"}) {
+    const Value* map = json::FindPath(object, {"metadata", field});
+    if (map == nullptr) continue;
+    const std::string path = std::string("metadata.") + field;
+    if (!map->IsObject()) return Invalid(target, name, path + ": must be a map of strings");
+    for (const auto& [key, value] : map->GetObject()) {
+      if (!value.IsString()) {
+        return Refuse(400, "BadRequest",
+                      path + "[" + std::string(json::View(key)) + "]: must be a string");
+      }
+    }
+  }
+  return {};
+}
+
+/// limits without requests: the API server copies them.
+void DefaultRequests(Value& container, Document::AllocatorType& allocator) {
+  Value* resources = container.IsObject() ? Member(container, "resources") : nullptr;
+  Value* limits = resources == nullptr ? nullptr : Member(*resources, "limits");
+  if (limits == nullptr || !limits->IsObject() || limits->MemberCount() == 0) return;
+  const Value copy(*limits, allocator);
+  Value& requests = ObjectAt(*resources, "requests", allocator);
+  for (const auto& [name, quantity] : copy.GetObject()) {
+    if (!requests.HasMember(name)) {
+      requests.AddMember(Value(name, allocator), Value(quantity, allocator), allocator);
+    }
+  }
+}
+
+Reply<void> PreparePod(const Target& target, Document& pod, const std::string& name) {
+  auto& allocator = pod.GetAllocator();
+  Value* spec = Member(pod, "spec");
+  const Value* containers = spec == nullptr ? nullptr : json::Find(*spec, "containers");
+  if (containers == nullptr || !containers->IsArray() || containers->Empty()) {
+    return Invalid(target, name, "spec.containers: Required value");
+  }
+  std::set<std::string> names;
+  for (const char* list : {"initContainers", "containers"}) {
+    Value* all = Member(*spec, list);
+    if (all == nullptr || !all->IsArray()) continue;
+    for (Value& container : all->GetArray()) {
+      const std::string container_name = TextAt(container, {"name"});
+      if (!ValidName(container_name)) {
+        return Invalid(target, name, std::string("spec.") + list + "[].name: Required value");
+      }
+      if (!names.insert(container_name).second) {
+        return Invalid(
+            target, name,
+            std::string("spec.") + list + "[].name: Duplicate value: \"" + container_name + "\"");
+      }
+      DefaultRequests(container, allocator);
+    }
+  }
+  SetDefault(*spec, "restartPolicy", Value("Always"), allocator);
+  SetDefault(*spec, "schedulerName", Value("default-scheduler"), allocator);
+  SetDefault(*spec, "terminationGracePeriodSeconds", Value(30), allocator);
+  Value status(rapidjson::kObjectType);
+  status.AddMember("phase", "Pending", allocator);
+  Set(pod, "status", std::move(status), allocator);
+  return {};
+}
+
+const char* MergeKey(std::string_view list) {
+  static constexpr std::array<std::pair<std::string_view, const char*>, 13> kKeys = {{
+      {"containers", "name"},
+      {"initContainers", "name"},
+      {"ephemeralContainers", "name"},
+      {"env", "name"},
+      {"volumes", "name"},
+      {"imagePullSecrets", "name"},
+      {"schedulingGates", "name"},
+      {"volumeMounts", "mountPath"},
+      {"volumeDevices", "devicePath"},
+      {"ports", "containerPort"},
+      {"conditions", "type"},
+      {"addresses", "type"},
+      {"ownerReferences", "uid"},
+  }};
+  for (const auto& [name, key] : kKeys) {
+    if (name == list) return key;
+  }
+  return nullptr;
+}
+
+void MergeStrategically(Value& target, const Value& patch, Document::AllocatorType& allocator);
+
+void MergeList(Value& target, const Value& patch, const char* key,
+               Document::AllocatorType& allocator) {
+  for (const Value& entry : patch.GetArray()) {
+    const Value* wanted = json::Find(entry, key);
+    if (wanted == nullptr) continue;
+    Value* present = nullptr;
+    for (Value& each : target.GetArray()) {
+      const Value* id = json::Find(each, key);
+      if (id != nullptr && *id == *wanted) present = &each;
+    }
+    if (TextAt(entry, {"$patch"}) == "delete") {
+      if (present != nullptr) target.Erase(present);
+    } else if (present != nullptr) {
+      MergeStrategically(*present, entry, allocator);
+    } else {
+      target.PushBack(Value(entry, allocator), allocator);
+    }
+  }
+}
+
+void MergeStrategically(Value& target, const Value& patch, Document::AllocatorType& allocator) {
+  if (!patch.IsObject() || !target.IsObject()) {
+    target.CopyFrom(patch, allocator);
+    return;
+  }
+  for (const auto& [name, value] : patch.GetObject()) {
+    const auto present = target.FindMember(name);
+    const char* key = value.IsArray() ? MergeKey(json::View(name)) : nullptr;
+    if (value.IsNull()) {
+      if (present != target.MemberEnd()) target.EraseMember(present);
+    } else if (present == target.MemberEnd()) {
+      target.AddMember(Value(name, allocator), Value(value, allocator), allocator);
+    } else if (key != nullptr && present->value.IsArray()) {
+      MergeList(present->value, value, key, allocator);
+    } else {
+      MergeStrategically(present->value, value, allocator);
+    }
+  }
+}
+
+tl::unexpected<Refusal> BindingConflict(const std::string& pod, const std::string& why) {
+  return Refuse(409, "Conflict",
+                "Operation cannot be fulfilled on pods/binding \"" + pod + "\": " + why);
+}
+
+void MergeTexts(Value& metadata, const Value& binding, const char* field,
+                Document::AllocatorType& allocator) {
+  const Value* given = json::FindPath(binding, {"metadata", field});
+  if (given == nullptr || !given->IsObject() || given->MemberCount() == 0) return;
+  Value& into = ObjectAt(metadata, field, allocator);
+  for (const auto& [key, value] : given->GetObject()) {
+    const auto present = into.FindMember(key);
+    if (present != into.MemberEnd()) {
+      present->value.CopyFrom(value, allocator);
+    } else {
+      into.AddMember(Value(key, allocator), Value(value, allocator), allocator);
+    }
+  }
+}
+
+void SetScheduledCondition(Document& pod, WallTime now) {
+  auto& allocator = pod.GetAllocator();
+  Value condition(rapidjson::kObjectType);
+  condition.AddMember("type", "PodScheduled", allocator);
+  condition.AddMember("status", "True", allocator);
+  condition.AddMember("lastTransitionTime", json::String(Timestamp(now), allocator), allocator);
+  Value list(rapidjson::kArrayType);
+  list.PushBack(condition, allocator);
+  Value patch(rapidjson::kObjectType);
+  patch.AddMember("conditions", list, allocator);
+  Value& status = ObjectAt(pod, "status", allocator);
+  MergeStrategically(status, patch, allocator);
+}
+
+}  // namespace
+
+std::string Timestamp(WallTime time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+void SetMetadata(Document& object, const char* field, std::string_view value) {
+  auto& allocator = object.GetAllocator();
+  Set(ObjectAt(object, "metadata", allocator), field, json::String(value, allocator), allocator);
+}
+
+void RemoveMetadata(Document& object, const char* field) {
+  if (Value* metadata = Member(object, "metadata"); metadata != nullptr && metadata->IsObject()) {
+    metadata->RemoveMember(field);
+  }
+}
+
+Reply<void> PrepareCreate(const Target& target, Document& object, std::string_view suffix) {
+  if (!object.IsObject()) return Refuse(400, "BadRequest", "the object must be a JSON object");
+  auto& allocator = object.GetAllocator();
+  const Resource& resource = *target.resource;
+  for (const auto& [field, wanted] :
+       {std::pair<const char*, std::string>{"kind", std::string(resource.kind)},
+        {"apiVersion", resource.ApiVersion()}}) {
+    const std::string given = TextAt(object, {field});
+    if (!given.empty() && given != wanted) {
+      return Refuse(
+          400, "BadRequest",
+          "the " + std::string(field) + " in the object (" + given + ") does not match " + wanted);
+    }
+    Set(object, field, json::String(wanted, allocator), allocator);
+  }
+  const std::string ns = TextAt(object, {"metadata", "namespace"});
+  if (resource.namespaced) {
+    if (!ns.empty() && ns != target.ns) {
+      return Refuse(
+          400, "BadRequest",
+          "the namespace of the provided object does not match the namespace sent on the request");
+    }
+    SetMetadata(object, "namespace", target.ns);
+  }
+  if (TextAt(object, {"metadata", "name"}).empty()) {
+    const std::string prefix = TextAt(object, {"metadata", "generateName"});
+    if (prefix.empty()) {
+      return Invalid(target, "", "metadata.name: Required value: name or generateName is required");
+    }
+    SetMetadata(object, "name", prefix + std::string(suffix));
+  }
+  const std::string name = TextAt(object, {"metadata", "name"});
+  if (!ValidName(name))
+    return Invalid(target, name, "metadata.name: must be a lowercase RFC 1123 subdomain");
+  for (const char* field : {"uid", "resourceVersion", "creationTimestamp", "deletionTimestamp"}) {
+    RemoveMetadata(object, field);
+  }
+  if (const auto good = CheckTextMaps(target, object, name); !good) return good;
+  return resource.plural == "pods" ? PreparePod(target, object, name) : Reply<void>{};
+}
+
+Reply<void> PrepareUpdate(const Target& target, const Value& old, Document& object) {
+  if (!object.IsObject()) return Refuse(400, "BadRequest", "the object must be a JSON object");
+  auto& allocator = object.GetAllocator();
+  const std::string name = TextAt(old, {"metadata", "name"});
+  const std::string given_name = TextAt(object, {"metadata", "name"});
+  if (!given_name.empty() && given_name != name) {
+    return Refuse(400, "BadRequest", "the name of the object does not match the name on the URL");
+  }
+  const std::string version = TextAt(object, {"metadata", "resourceVersion"});
+  const std::string uid = TextAt(object, {"metadata", "uid"});
+  if ((!version.empty() && version != TextAt(old, {"metadata", "resourceVersion"})) ||
+      (!uid.empty() && uid != TextAt(old, {"metadata", "uid"}))) {
+    return Refuse(
+        409, "Conflict",
+        "Operation cannot be fulfilled on " + std::string(target.resource->plural) + " \"" + name +
+            "\": the object has been modified; please apply your changes to the latest version");
+  }
+  for (const char* field : {"kind", "apiVersion"}) {
+    Set(object, field, Value(*json::Find(old, field), allocator), allocator);
+  }
+  for (const char* field : {"name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
+                            "deletionGracePeriodSeconds", "generateName", "resourceVersion"}) {
+    RemoveMetadata(object, field);
+    const Value* kept = json::FindPath(old, {"metadata", field});
+    if (kept != nullptr) {
+      Set(ObjectAt(object, "metadata", allocator), field, Value(*kept, allocator), allocator);
+    }
+  }
+  const auto keep = [&](const char* part) {
+    object.RemoveMember(part);
+    if (const Value* kept = json::Find(old, part))
+      Set(object, part, Value(*kept, allocator), allocator);
+  };
+  if (target.subresource == "status") {
+    keep("spec");
+  } else if (target.resource->status) {
+    keep("status");
+  }
+  if (const auto good = CheckTextMaps(target, object, name); !good) return good;
+  if (target.resource->plural == "pods") {
+    const Value* before = json::Find(old, "spec");
+    const Value* after = json::Find(object, "spec");
+    if (after == nullptr || !(*before == *after)) {
+      return Invalid(target, name, "spec: Forbidden: a pod's spec cannot be changed here");
+    }
+  }
+  return {};
+}
+
+Reply<void> ApplyBinding(Document& pod, const Value& binding, WallTime now) {
+  auto& allocator = pod.GetAllocator();
+  const std::string name = TextAt(pod, {"metadata", "name"});
+  const std::string node = TextAt(binding, {"target", "name"});
+  const std::string kind = TextAt(binding, {"target", "kind"});
+  if (node.empty())
+    return Refuse(422, "Invalid",
+                  "Binding \"" + name + "\" is invalid: target.name: Required value");
+  if (!kind.empty() && kind != "Node") {
+    return Refuse(
+        422, "Invalid",
+        "Binding \"" + name + "\" is invalid: target.kind: Unsupported value: \"" + kind + "\"");
+  }
+  const std::string given_name = TextAt(binding, {"metadata", "name"});
+  if (!given_name.empty() && given_name != name) {
+    return Refuse(400, "BadRequest", "name in URL does not match name in Binding object");
+  }
+  for (const auto& [field, words] : {std::pair<const char*, const char*>{"uid", "UID"},
+                                     {"resourceVersion", "ResourceVersion"}}) {
+    const std::string wanted = TextAt(binding, {"metadata", field});
+    const std::string has = TextAt(pod, {"metadata", field});
+    if (!wanted.empty() && wanted != has) {
+      return BindingConflict(name, std::string("Precondition failed: ") + words +
+                                       " in precondition: " + wanted + ", " + words +
+                                       " in object meta: " + has);
+    }
+  }
+  if (json::FindPath(pod, {"metadata", "deletionTimestamp"}) != nullptr) {
+    return BindingConflict(name, "pod " + name + " is being deleted, cannot be assigned to a host");
+  }
+  if (const std::string at = TextAt(pod, {"spec", "nodeName"}); !at.empty()) {
+    return BindingConflict(name, "pod " + name + " is already assigned to node \"" + at + "\"");
+  }
+  const Value* gates = json::FindPath(pod, {"spec", "schedulingGates"});
+  if (gates != nullptr && gates->IsArray() && !gates->Empty()) {
+    return BindingConflict(name, "pod " + name + " has non-empty .spec.schedulingGates");
+  }
+  Value& metadata = ObjectAt(pod, "metadata", allocator);
+  MergeTexts(metadata, binding, "annotations", allocator);
+  MergeTexts(metadata, binding, "labels", allocator);
+  Set(ObjectAt(pod, "spec", allocator), "nodeName", json::String(node, allocator), allocator);
+  SetScheduledCondition(pod, now);
+  return {};
+}
+
+void ApplyStrategicMerge(Document& object, const Value& patch) {
+  MergeStrategically(object, patch, object.GetAllocator());
+}
+
+}  // namespace tessera::sim

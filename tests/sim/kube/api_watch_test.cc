@@ -1,0 +1,147 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "common/kube/object.h"
+#include "tests/sim/kube/cluster.h"
+
+namespace tessera::sim {
+namespace {
+
+using testing::ElementsAre;
+
+class ApiWatchTest : public ClusterTest {
+ protected:
+  ApiWatchTest() : ClusterTest({.history = 50, .bookmark_interval = std::chrono::milliseconds(20)}) {}
+
+  std::string Version() { return client_->List("/api/v1/pods")->resource_version; }
+  void Create(const std::string& name, const std::string& metadata = "") {
+    ASSERT_TRUE(client_->Post(kPods, PodJson(name, metadata)));
+  }
+  /// Watches until `count` events that are no bookmarks have come.
+  std::vector<std::string> Watch(const std::string& path, const std::string& version, std::size_t count) {
+    std::vector<std::string> seen;
+    std::stop_source stop;
+    if (count == 0) stop.request_stop();
+    const auto ended = client_->Watch(
+        path, version,
+        [&](kube::WatchEvent& event) {
+          if (event.type != "BOOKMARK") seen.push_back(event.type + " " + kube::Key(event.object));
+          if (seen.size() == count) stop.request_stop();
+        },
+        stop.get_token());
+    EXPECT_TRUE(ended) << ended.error().message;
+    return seen;
+  }
+};
+
+TEST_F(ApiWatchTest, TellsWhatHappenedSinceAVersion) {
+  Create("old");
+  const std::string version = Version();
+  Create("a");
+  ASSERT_TRUE(client_->Patch(std::string(kPods) + "/a", kube::PatchType::kMerge, R"({"metadata":{"labels":{"x":"1"}}})"));
+  ASSERT_TRUE(client_->Delete(std::string(kPods) + "/a"));
+  EXPECT_THAT(Watch("/api/v1/pods", version, 3), ElementsAre("ADDED default/a", "MODIFIED default/a", "DELETED default/a"));
+}
+
+TEST_F(ApiWatchTest, AChangeThatChangesNothingIsNotTold) {
+  Create("a");
+  const std::string version = Version();
+  ASSERT_TRUE(client_->Patch(std::string(kPods) + "/a", kube::PatchType::kMerge, R"({"metadata":{"name":"a"}})"));
+  EXPECT_EQ(Version(), version);
+}
+
+TEST_F(ApiWatchTest, ASelectorTurnsChangesIntoComingAndGoing) {
+  Create("a");
+  Create("b", R"(,"labels":{"x":"1"})");
+  const std::string version = Version();
+  const std::string a = std::string(kPods) + "/a";
+  ASSERT_TRUE(client_->Patch(a, kube::PatchType::kMerge, R"({"metadata":{"labels":{"x":"1"}}})"));
+  ASSERT_TRUE(client_->Patch(a, kube::PatchType::kMerge, R"({"metadata":{"labels":{"y":"1"}}})"));
+  ASSERT_TRUE(client_->Patch(a, kube::PatchType::kMerge, R"({"metadata":{"labels":{"x":null}}})"));
+  ASSERT_TRUE(client_->Delete(a));
+  ASSERT_TRUE(client_->Delete(std::string(kPods) + "/b"));
+  EXPECT_THAT(Watch("/api/v1/pods?labelSelector=x%3D1", version, 4),
+              ElementsAre("ADDED default/a", "MODIFIED default/a", "DELETED default/a", "DELETED default/b"));
+}
+
+TEST_F(ApiWatchTest, AnotherResourceOrNamespaceIsNotTold) {
+  const std::string version = Version();
+  ASSERT_TRUE(client_->Post("/api/v1/nodes", R"({"metadata":{"name":"n1"}})"));
+  ASSERT_TRUE(client_->Post("/api/v1/namespaces/kube-system/pods", PodJson("other")));
+  Create("a");
+  EXPECT_THAT(Watch(kPods, version, 1), ElementsAre("ADDED default/a"));
+  EXPECT_THAT(Watch("/api/v1/nodes", version, 1), ElementsAre("ADDED n1"));
+}
+
+TEST_F(ApiWatchTest, WithoutAVersionItBeginsWithWhatIsThere) {
+  Create("a");
+  EXPECT_THAT(Watch("/api/v1/pods", "", 1), ElementsAre("ADDED default/a"));
+}
+
+TEST_F(ApiWatchTest, BookmarksMoveTheVersionOfAQuietWatch) {
+  const std::string version = Version();
+  ASSERT_TRUE(client_->Post("/api/v1/nodes", R"({"metadata":{"name":"n1"}})"));
+  std::stop_source stop;
+  std::string moved;
+  EXPECT_TRUE(client_->Watch(
+      "/api/v1/pods", version,
+      [&](kube::WatchEvent& event) {
+        EXPECT_EQ(event.type, "BOOKMARK");
+        moved = std::string(kube::ResourceVersion(event.object));
+        stop.request_stop();
+      },
+      stop.get_token()));
+  EXPECT_EQ(std::stoi(moved), std::stoi(version) + 1);
+}
+
+TEST_F(ApiWatchTest, AnInitialListMayComeAsEvents) {
+  Create("a");
+  std::stop_source stop;
+  std::vector<std::string> seen;
+  EXPECT_TRUE(client_->Watch(
+      "/api/v1/pods?sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "",
+      [&](kube::WatchEvent& event) {
+        seen.push_back(event.type);
+        const auto* end = json::FindPath(event.object, {"metadata", "annotations", "k8s.io/initial-events-end"});
+        if (end != nullptr) stop.request_stop();
+      },
+      stop.get_token()));
+  EXPECT_THAT(seen, ElementsAre("ADDED", "BOOKMARK"));
+}
+
+TEST_F(ApiWatchTest, AForgottenVersionIsGoneAndAFutureOneTooLarge) {
+  const std::string version = Version();
+  for (int i = 0; i < 60; ++i) Create("p" + std::to_string(i));
+  const auto ignore = [](kube::WatchEvent&) {};
+  EXPECT_EQ(client_->Watch("/api/v1/pods", version, ignore, {}).error().code, Errc::kGone);
+  EXPECT_EQ(client_->Watch("/api/v1/pods", "999999", ignore, {}).error().code, Errc::kUnavailable);
+  EXPECT_EQ(client_->Watch("/api/v1/pods", "banana", ignore, {}).error().code, Errc::kInvalidArgument);
+  EXPECT_EQ(Watch("/api/v1/pods", std::to_string(std::stoi(Version()) - 50), 50).size(), 50U) << "the whole window";
+}
+
+TEST_F(ApiWatchTest, KnobsCutAndExpireRunningWatches) {
+  for (const bool cut : {true, false}) {
+    std::atomic<bool> running{false};
+    std::jthread knob([&] {
+      while (!running) std::this_thread::yield();
+      cut ? api_->CutWatches() : api_->ExpireWatches();
+    });
+    const auto ended = client_->Watch("/api/v1/pods", "", [&](kube::WatchEvent&) { running = true; }, {});
+    ASSERT_FALSE(ended);
+    EXPECT_EQ(ended.error().code, cut ? Errc::kUnavailable : Errc::kGone);
+  }
+}
+
+TEST_F(ApiWatchTest, TheServerEndsAWatchAfterItsTime) {
+  const auto begun = std::chrono::steady_clock::now();
+  // The client asks for minutes itself; the first value of a doubled parameter counts.
+  EXPECT_TRUE(client_->Watch("/api/v1/pods?timeoutSeconds=1", "", [](kube::WatchEvent&) {}, {}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+}
+
+}  // namespace
+}  // namespace tessera::sim
