@@ -60,7 +60,10 @@ class CurlClient final : public Client {
     return Json({.method = "PATCH", .path = path, .body = body, .content_type = ContentType(type)});
   }
   Result<void> Delete(const std::string& path) override {
-    const auto answer = Call({.method = "DELETE", .path = path});
+    const auto answer = Call({.method = "DELETE",
+                              .path = path,
+                              .body = R"({"kind":"DeleteOptions","apiVersion":"v1"})",
+                              .content_type = "application/json"});
     if (!answer) return tl::unexpected(answer.error());
     return {};
   }

@@ -85,8 +85,7 @@ struct Config {
 /// and the field; an exec credential plugin is refused by name.
 Result<Config> LoadConfig(const std::string& kubeconfig, std::string_view component);
 
-/// A client on libcurl. A request that was sent on a reused connection and got no byte of an answer
-/// is repeated once by libcurl whatever its method; a create that had happened then answers 409.
+/// A client on libcurl. `clock` must outlive it.
 std::unique_ptr<Client> MakeClient(Config config, const Clock& clock);
 
 }  // namespace tessera::kube

@@ -16,6 +16,8 @@ constexpr std::size_t kMaxBody = std::size_t{256} << 20;
 constexpr std::size_t kMaxErrorBody = std::size_t{1} << 20;
 constexpr long kKeepAliveSeconds = 30;
 constexpr unsigned kUserTimeoutMs = 30'000;
+constexpr long kMaxIdleSeconds =
+    90;  // less than servers wait, so that they do not close under our hands
 constexpr int kPollMs = 1'000;
 
 void InitOnce() {
@@ -89,6 +91,19 @@ using Slist = std::unique_ptr<curl_slist, SlistDeleter>;
 void Append(Slist& list, const std::string& line) {
   list.reset(curl_slist_append(list.release(), line.c_str()));
 }
+
+/// Gives the body to libcurl, once: it cannot be rewound, so that libcurl does not repeat a write
+/// by itself when a reused connection breaks after it was sent.
+struct BodyReader {
+  std::string_view rest;
+
+  static std::size_t Read(char* into, std::size_t size, std::size_t count, void* self) {
+    auto& rest = static_cast<BodyReader*>(self)->rest;
+    const std::size_t taken = rest.copy(into, size * count);
+    rest.remove_prefix(taken);
+    return taken;
+  }
+};
 
 /// What arrives during one transfer.
 struct Reception {
@@ -193,6 +208,7 @@ void CurlTransport::SetUp(Handle& handle) const {
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, kKeepAliveSeconds);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, kKeepAliveSeconds / 3);
   curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, OnSocket);
+  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, kMaxIdleSeconds);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);  // a rotated CA file must be seen
   const bool verify = !config_.insecure_skip_tls_verify;
@@ -232,11 +248,14 @@ HttpAnswer CurlTransport::Send(const HttpRequest& request, const std::stop_token
   Slist connect_to;
   if (!connect_to_.empty()) Append(connect_to, connect_to_);
   curl_easy_setopt(easy, CURLOPT_CONNECT_TO, connect_to.get());
+  BodyReader body{.rest = request.body};
   if (request.method != "GET") {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                      static_cast<curl_off_t>(request.body.size()));
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.c_str());
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, BodyReader::Read);
+    curl_easy_setopt(easy, CURLOPT_READDATA, &body);
   }
   const bool stream = static_cast<bool>(request.on_bytes);
   if (!stream) curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");

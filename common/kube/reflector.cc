@@ -11,7 +11,8 @@
 namespace tessera::kube {
 namespace {
 
-/// Watches that fail in a row before a new list is tried: the server may have lost our version without saying.
+/// Watches that fail in a row before a new list is tried: the server may have lost our version
+/// without saying.
 constexpr int kMaxFailedWatches = 4;
 
 void WaitFor(std::chrono::milliseconds time, const std::stop_token& stop) {

@@ -70,7 +70,7 @@ std::optional<Target> ParseTarget(std::string_view path) {
   const bool core = parts->front() == "api";
   const std::size_t prefix = core ? 2 : 3;
   if ((!core && parts->front() != "apis") || parts->size() <= prefix) return std::nullopt;
-  const std::string_view group = core ? "" : (*parts)[1];
+  const std::string_view group = core ? std::string_view() : std::string_view((*parts)[1]);
   const std::string_view version = (*parts)[prefix - 1];
   std::span<const std::string> rest(parts->begin() + static_cast<std::ptrdiff_t>(prefix),
                                     parts->end());

@@ -6,6 +6,7 @@
 #include "common/http/status.h"
 #include "common/json/json.h"
 #include "common/json/json_patch.h"
+#include "sim/kube/watch.h"
 
 namespace tessera::sim {
 namespace {

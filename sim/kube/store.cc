@@ -243,8 +243,7 @@ Reply<ObjectPtr> Store::Delete(const Target& target, const DeleteOptions& option
   if (json::FindPath(*object, {"metadata", "deletionTimestamp"}) != nullptr) return Get(target);
   const std::int64_t grace = wait_for_kubelet ? options.grace_seconds.value_or(30) : 0;
   SetMetadata(*object, "deletionTimestamp", Timestamp(now + std::chrono::seconds(grace)));
-  (*object)["metadata"].AddMember("deletionGracePeriodSeconds", Value(grace),
-                                  object->GetAllocator());
+  SetGracePeriod(*object, grace);
   return Write(target, *object);
 }
 

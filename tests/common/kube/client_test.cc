@@ -109,6 +109,22 @@ TEST_F(ClientTest, NeverRepeatsAWriteThatMayHaveHappened) {
   EXPECT_EQ(server_.journal().size(), 4U);
 }
 
+TEST_F(ClientTest, NeverRepeatsAWriteWhoseAnswerWasLostOnAReusedConnection) {
+  const auto client = Make();
+  server_.Then(200, "{}");
+  ASSERT_TRUE(client->Get("/a"));
+  for (int i = 0; i < 3; ++i) {
+    server_.Then([](const http::Request&) -> http::StreamResponse { throw http::CutConnection{}; });
+    server_.Then(200, "{}");
+    EXPECT_EQ((i == 0 ? client->Post("/a", "{}") : client->Put("/a", "{}")).error().code,
+              Errc::kUnavailable);
+    ASSERT_TRUE(client->Get("/a"));
+  }
+  server_.Then([](const http::Request&) -> http::StreamResponse { throw http::CutConnection{}; });
+  EXPECT_EQ(client->Delete("/a").error().code, Errc::kUnavailable);
+  EXPECT_EQ(server_.journal().size(), 8U);
+}
+
 TEST_F(ClientTest, RepeatsAWriteThatTheServerPutOff) {
   server_.Then(429, "").Then(201, "{}");
   EXPECT_TRUE(Make()->Post("/a", "{}"));

@@ -1,9 +1,9 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "common/kube/object.h"
 #include "tests/sim/kube/cluster.h"
@@ -15,14 +15,16 @@ using testing::ElementsAre;
 
 class ApiWatchTest : public ClusterTest {
  protected:
-  ApiWatchTest() : ClusterTest({.history = 50, .bookmark_interval = std::chrono::milliseconds(20)}) {}
+  ApiWatchTest()
+      : ClusterTest({.history = 50, .bookmark_interval = std::chrono::milliseconds(20)}) {}
 
   std::string Version() { return client_->List("/api/v1/pods")->resource_version; }
   void Create(const std::string& name, const std::string& metadata = "") {
     ASSERT_TRUE(client_->Post(kPods, PodJson(name, metadata)));
   }
   /// Watches until `count` events that are no bookmarks have come.
-  std::vector<std::string> Watch(const std::string& path, const std::string& version, std::size_t count) {
+  std::vector<std::string> Watch(const std::string& path, const std::string& version,
+                                 std::size_t count) {
     std::vector<std::string> seen;
     std::stop_source stop;
     if (count == 0) stop.request_stop();
@@ -42,15 +44,18 @@ TEST_F(ApiWatchTest, TellsWhatHappenedSinceAVersion) {
   Create("old");
   const std::string version = Version();
   Create("a");
-  ASSERT_TRUE(client_->Patch(std::string(kPods) + "/a", kube::PatchType::kMerge, R"({"metadata":{"labels":{"x":"1"}}})"));
+  ASSERT_TRUE(client_->Patch(std::string(kPods) + "/a", kube::PatchType::kMerge,
+                             R"({"metadata":{"labels":{"x":"1"}}})"));
   ASSERT_TRUE(client_->Delete(std::string(kPods) + "/a"));
-  EXPECT_THAT(Watch("/api/v1/pods", version, 3), ElementsAre("ADDED default/a", "MODIFIED default/a", "DELETED default/a"));
+  EXPECT_THAT(Watch("/api/v1/pods", version, 3),
+              ElementsAre("ADDED default/a", "MODIFIED default/a", "DELETED default/a"));
 }
 
 TEST_F(ApiWatchTest, AChangeThatChangesNothingIsNotTold) {
   Create("a");
   const std::string version = Version();
-  ASSERT_TRUE(client_->Patch(std::string(kPods) + "/a", kube::PatchType::kMerge, R"({"metadata":{"name":"a"}})"));
+  ASSERT_TRUE(client_->Patch(std::string(kPods) + "/a", kube::PatchType::kMerge,
+                             R"({"metadata":{"name":"a"}})"));
   EXPECT_EQ(Version(), version);
 }
 
@@ -65,7 +70,8 @@ TEST_F(ApiWatchTest, ASelectorTurnsChangesIntoComingAndGoing) {
   ASSERT_TRUE(client_->Delete(a));
   ASSERT_TRUE(client_->Delete(std::string(kPods) + "/b"));
   EXPECT_THAT(Watch("/api/v1/pods?labelSelector=x%3D1", version, 4),
-              ElementsAre("ADDED default/a", "MODIFIED default/a", "DELETED default/a", "DELETED default/b"));
+              ElementsAre("ADDED default/a", "MODIFIED default/a", "DELETED default/a",
+                          "DELETED default/b"));
 }
 
 TEST_F(ApiWatchTest, AnotherResourceOrNamespaceIsNotTold) {
@@ -106,7 +112,8 @@ TEST_F(ApiWatchTest, AnInitialListMayComeAsEvents) {
       "/api/v1/pods?sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "",
       [&](kube::WatchEvent& event) {
         seen.push_back(event.type);
-        const auto* end = json::FindPath(event.object, {"metadata", "annotations", "k8s.io/initial-events-end"});
+        const auto* end =
+            json::FindPath(event.object, {"metadata", "annotations", "k8s.io/initial-events-end"});
         if (end != nullptr) stop.request_stop();
       },
       stop.get_token()));
@@ -119,8 +126,10 @@ TEST_F(ApiWatchTest, AForgottenVersionIsGoneAndAFutureOneTooLarge) {
   const auto ignore = [](kube::WatchEvent&) {};
   EXPECT_EQ(client_->Watch("/api/v1/pods", version, ignore, {}).error().code, Errc::kGone);
   EXPECT_EQ(client_->Watch("/api/v1/pods", "999999", ignore, {}).error().code, Errc::kUnavailable);
-  EXPECT_EQ(client_->Watch("/api/v1/pods", "banana", ignore, {}).error().code, Errc::kInvalidArgument);
-  EXPECT_EQ(Watch("/api/v1/pods", std::to_string(std::stoi(Version()) - 50), 50).size(), 50U) << "the whole window";
+  EXPECT_EQ(client_->Watch("/api/v1/pods", "banana", ignore, {}).error().code,
+            Errc::kInvalidArgument);
+  EXPECT_EQ(Watch("/api/v1/pods", std::to_string(std::stoi(Version()) - 50), 50).size(), 50U)
+      << "the whole window";
 }
 
 TEST_F(ApiWatchTest, KnobsCutAndExpireRunningWatches) {
@@ -130,7 +139,8 @@ TEST_F(ApiWatchTest, KnobsCutAndExpireRunningWatches) {
       while (!running) std::this_thread::yield();
       cut ? api_->CutWatches() : api_->ExpireWatches();
     });
-    const auto ended = client_->Watch("/api/v1/pods", "", [&](kube::WatchEvent&) { running = true; }, {});
+    const auto ended =
+        client_->Watch("/api/v1/pods", "", [&](kube::WatchEvent&) { running = true; }, {});
     ASSERT_FALSE(ended);
     EXPECT_EQ(ended.error().code, cut ? Errc::kUnavailable : Errc::kGone);
   }

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "common/base/clock.h"
 #include "common/json/json.h"
@@ -20,8 +20,8 @@ inline std::string PodJson(const std::string& name, const std::string& more_meta
 
 inline std::string BindingJson(const std::string& pod, const std::string& node,
                                const std::string& more_metadata = "") {
-  return R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":")" + pod + "\"" + more_metadata +
-         R"(},"target":{"kind":"Node","name":")" + node + "\"}}";
+  return R"({"apiVersion":"v1","kind":"Binding","metadata":{"name":")" + pod + "\"" +
+         more_metadata + R"(},"target":{"kind":"Node","name":")" + node + "\"}}";
 }
 
 inline constexpr const char* kPods = "/api/v1/namespaces/default/pods";
@@ -29,7 +29,8 @@ inline constexpr const char* kPods = "/api/v1/namespaces/default/pods";
 /// A running API server and a client of it.
 class ClusterTest : public testing::Test {
  protected:
-  explicit ClusterTest(const ApiServerOptions& options = {}) : api_(ApiServer::Start(options).value()) {}
+  explicit ClusterTest(const ApiServerOptions& options = {})
+      : api_(ApiServer::Start(options).value()) {}
 
   std::unique_ptr<kube::Client> MakeClient() {
     auto config = kube::ParseKubeconfig(api_->Kubeconfig("tester").value(), "test").value();

@@ -1,11 +1,11 @@
 // The reflector against a server that loses watches and history.
 #include "common/kube/reflector.h"
 
-#include <gtest/gtest.h>
-
 #include <condition_variable>
 #include <map>
 #include <mutex>
+
+#include <gtest/gtest.h>
 
 #include "common/kube/object.h"
 #include "tests/sim/kube/cluster.h"
@@ -15,7 +15,9 @@ namespace {
 
 class ReflectorTest : public ClusterTest {
  protected:
-  ReflectorTest() : ClusterTest({.bookmark_interval = std::chrono::milliseconds(20)}) { reflector_.Start(); }
+  ReflectorTest() : ClusterTest({.bookmark_interval = std::chrono::milliseconds(20)}) {
+    reflector_.Start();
+  }
   ~ReflectorTest() override { reflector_.Stop(); }
 
   /// Waits until the copy holds exactly these names.
@@ -23,12 +25,15 @@ class ReflectorTest : public ClusterTest {
     std::unique_lock lock(mu_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
       if (copy_.size() != names.size()) return false;
-      return std::all_of(names.begin(), names.end(),
-                         [&](const std::string& name) { return copy_.contains("default/" + name); });
+      return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+        return copy_.contains("default/" + name);
+      });
     });
   }
   void Create(const std::string& name) { ASSERT_TRUE(client_->Post(kPods, PodJson(name))); }
-  void Remove(const std::string& name) { ASSERT_TRUE(client_->Delete(std::string(kPods) + "/" + name)); }
+  void Remove(const std::string& name) {
+    ASSERT_TRUE(client_->Delete(std::string(kPods) + "/" + name));
+  }
 
   std::mutex mu_;
   std::condition_variable changed_;
@@ -86,7 +91,11 @@ TEST_F(ReflectorTest, AfterAnExpiredWatchANewListTellsWhatWasMissed) {
   Create("b");
   ASSERT_TRUE(Holds({"a", "b"}));
   // The new list must fail first, so that the changes fall into the gap.
-  api_->faults().Add({.kind = Fault::Kind::kAnswer, .method = "GET", .path = "/api/v1/pods", .times = 2, .code = 500});
+  api_->faults().Add({.kind = Fault::Kind::kAnswer,
+                      .method = "GET",
+                      .path = "/api/v1/pods",
+                      .times = 2,
+                      .code = 500});
   api_->ExpireWatches();
   Remove("a");
   Create("c");
@@ -96,7 +105,11 @@ TEST_F(ReflectorTest, AfterAnExpiredWatchANewListTellsWhatWasMissed) {
 TEST_F(ReflectorTest, SurvivesForgottenHistory) {
   Create("a");
   ASSERT_TRUE(Holds({"a"}));
-  api_->faults().Add({.kind = Fault::Kind::kAnswer, .method = "GET", .path = "/api/v1/pods", .times = 1, .code = 410});
+  api_->faults().Add({.kind = Fault::Kind::kAnswer,
+                      .method = "GET",
+                      .path = "/api/v1/pods",
+                      .times = 1,
+                      .code = 410});
   api_->CutWatches();
   Remove("a");
   Create("b");
@@ -111,7 +124,8 @@ TEST_F(ReflectorTest, ARecreatedObjectHasItsNewUid) {
   Create("a");
   const std::string uid = Text(std::string(kPods) + "/a", {"metadata", "uid"});
   std::unique_lock lock(mu_);
-  EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10), [&] { return copy_["default/a"] == uid; }));
+  EXPECT_TRUE(
+      changed_.wait_for(lock, std::chrono::seconds(10), [&] { return copy_["default/a"] == uid; }));
 }
 
 TEST_F(ReflectorTest, StopEndsAQuietWatchAtOnce) {
