@@ -1,5 +1,6 @@
 #include "webhook/admission.h"
 
+#include "common/contract/names.h"
 #include "webhook/mutators.h"
 #include "webhook/validate.h"
 
@@ -29,8 +30,23 @@ Patch Mutate(const AdmissionRequest& admission, const Options& options) {
   return editor.patch();
 }
 
+/// A debug container has no share of its own, so it sees no GPU. Only pods of ours: in others
+/// nobody's limit is at stake.
+Decision AdmitDebugSession(const AdmissionRequest& request) {
+  const auto& labels = request.pod.labels;
+  const auto managed = labels ? labels->find(names::kManagedLabel) : StringMap::const_iterator();
+  if (!labels || managed == labels->end() || managed->second != "true") return {};
+  PodEditor editor(request.pod);
+  for (std::size_t i = request.old_ephemeral_containers;
+       i < request.pod.ephemeral_containers.size(); ++i) {
+    HideGpus(editor, {.list = ContainerList::kEphemeral, .index = static_cast<int>(i)});
+  }
+  return {.allowed = true, .patch = editor.patch(), .code = 0, .message = ""};
+}
+
 Decision AdmitPod(const AdmissionRequest& request, const Options& options) {
-  if (!request.is_pod_creation || IsMirrorPod(request.pod)) return {};
+  if (request.event == Event::kOther || IsMirrorPod(request.pod)) return {};
+  if (request.event == Event::kDebugSession) return AdmitDebugSession(request);
   if (const auto ok = CheckSystemAnnotations(request.pod); !ok) {
     return Refused(kForbidden, ok.error());
   }

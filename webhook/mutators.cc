@@ -23,7 +23,8 @@ constexpr std::array kOurResources = {names::kResourceGpu, names::kResourceGpuMe
                                       names::kResourceGpuMemoryPercent, names::kResourceGpuCores};
 
 ContainerRef RefOf(const ContainerRequest& container) {
-  return {.init = container.kind != ContainerKind::kApp, .index = container.index};
+  const bool app = container.kind == ContainerKind::kApp;
+  return {.list = app ? ContainerList::kApp : ContainerList::kInit, .index = container.index};
 }
 
 std::string SlotOf(const ContainerRequest& container) {
@@ -184,19 +185,22 @@ void EquipContainers(PodEditor& editor, const PodRequest& request) {
   }
 }
 
+void HideGpus(PodEditor& editor, ContainerRef ref) {
+  editor.SetEnv(ref, names::kEnvVisibleDevices, EnvLiteral(names::kEnvVisibleDevices, "void"));
+}
+
 void HideGpus(PodEditor& editor, const PodRequest& request) {
   const auto hide = [&](ContainerRef ref) {
     const bool has_gpu =
         std::any_of(request.containers.begin(), request.containers.end(),
                     [&](const auto& container) { return RefOf(container) == ref; });
-    if (has_gpu) return;
-    editor.SetEnv(ref, names::kEnvVisibleDevices, EnvLiteral(names::kEnvVisibleDevices, "void"));
+    if (!has_gpu) HideGpus(editor, ref);
   };
   const auto& inits = editor.pod().init_containers;
   const int init_count = inits ? static_cast<int>(inits->size()) : 0;
   const int app_count = static_cast<int>(editor.pod().containers.size());
-  for (int i = 0; i < init_count; ++i) hide({.init = true, .index = i});
-  for (int i = 0; i < app_count; ++i) hide({.init = false, .index = i});
+  for (int i = 0; i < init_count; ++i) hide({.list = ContainerList::kInit, .index = i});
+  for (int i = 0; i < app_count; ++i) hide({.list = ContainerList::kApp, .index = i});
 }
 
 std::string PreloadValue(std::string_view current) {

@@ -38,6 +38,8 @@ void EquipContainers(PodEditor& editor, const binpack::PodRequest& request);
 
 /// The other containers of the pod see no GPU, whatever their image says.
 void HideGpus(PodEditor& editor, const binpack::PodRequest& request);
+/// One container sees no GPU.
+void HideGpus(PodEditor& editor, ContainerRef ref);
 
 /// The wanted LD_PRELOAD for a container that has `current` ("" if none): ours first, once, then
 /// theirs.

@@ -8,7 +8,7 @@ namespace tessera::webhook {
 namespace {
 
 std::string BasePath(ContainerRef ref) {
-  return Pointer({"spec", ref.init ? "initContainers" : "containers", std::to_string(ref.index)});
+  return Pointer({"spec", ListName(ref.list), std::to_string(ref.index)});
 }
 
 std::string At(const std::string& array, std::size_t index) {
@@ -28,8 +28,16 @@ void PodEditor::Replace(std::string path, std::string value) {
 void PodEditor::Remove(std::string path) { patch_.push_back({"remove", std::move(path), ""}); }
 
 Container& PodEditor::At(ContainerRef ref) {
-  auto& list = ref.init ? *pod_.init_containers : pod_.containers;
-  return list.at(static_cast<std::size_t>(ref.index));
+  const auto index = static_cast<std::size_t>(ref.index);
+  switch (ref.list) {
+    case ContainerList::kInit:
+      return pod_.init_containers->at(index);
+    case ContainerList::kEphemeral:
+      return pod_.ephemeral_containers.at(index);
+    case ContainerList::kApp:
+      break;
+  }
+  return pod_.containers.at(index);
 }
 
 void PodEditor::SetMetadata(std::string_view map, std::optional<StringMap>& entries,
@@ -101,7 +109,7 @@ void PodEditor::InsertFirstInitContainer(Container container, std::string_view j
 }
 
 void PodEditor::RemoveInitContainer(int index) {
-  Remove(BasePath({.init = true, .index = index}));
+  Remove(BasePath({.list = ContainerList::kInit, .index = index}));
   pod_.init_containers->erase(pod_.init_containers->begin() + index);
 }
 

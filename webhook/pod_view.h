@@ -55,11 +55,28 @@ struct PodView {
   std::optional<std::vector<Volume>> volumes;
   std::optional<std::vector<Container>> init_containers;
   std::vector<Container> containers;
+  std::vector<Container> ephemeral_containers;
 };
 
-/// Which container: spec.containers[index] or spec.initContainers[index].
+/// The three lists of a pod's containers.
+enum class ContainerList { kApp, kInit, kEphemeral };
+
+/// "containers", "initContainers", "ephemeralContainers".
+constexpr std::string_view ListName(ContainerList list) {
+  switch (list) {
+    case ContainerList::kInit:
+      return "initContainers";
+    case ContainerList::kEphemeral:
+      return "ephemeralContainers";
+    case ContainerList::kApp:
+      break;
+  }
+  return "containers";
+}
+
+/// Which container: spec.<list>[index].
 struct ContainerRef {
-  bool init = false;
+  ContainerList list = ContainerList::kApp;
   int index = 0;
 
   bool operator==(const ContainerRef&) const = default;

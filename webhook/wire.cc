@@ -21,27 +21,45 @@ std::string PodKey(const Value& request, const Value& pod) {
   return space + "/" + json::GetStringOr(*metadata, "generateName", "").value_or("") + "*";
 }
 
-Result<bool> IsPodCreation(const Value& request) {
+Result<Event> EventOf(const Value& request) {
   TESSERA_TRY(const auto operation, json::GetString(request, "operation"));
   TESSERA_TRY(const auto subresource, json::GetStringOr(request, "subResource", ""));
   TESSERA_TRY(const Value* kind, json::GetObject(request, "kind"));
   TESSERA_TRY(const auto group, json::GetStringOr(*kind, "group", ""));
   TESSERA_TRY(const auto kind_name, json::GetString(*kind, "kind"));
-  return operation == "CREATE" && subresource.empty() && group.empty() && kind_name == "Pod";
+  if (!group.empty() || kind_name != "Pod") return Event::kOther;
+  if (operation == "CREATE" && subresource.empty()) return Event::kPodCreation;
+  if (operation == "UPDATE" && subresource == "ephemeralcontainers") return Event::kDebugSession;
+  return Event::kOther;
+}
+
+Result<void> DecodeCreation(const Value& pod, AdmissionRequest& into) {
+  into.asked = contract::DecodePodRequest(pod);
+  if (!into.asked) return {};
+  auto annotated = contract::AnnotatedContainer(pod);
+  if (!annotated) return tl::make_unexpected(annotated.error());
+  into.annotated_container = *std::move(annotated);
+  return {};
+}
+
+std::size_t CountEphemeral(const Value& request) {
+  const Value* old = json::FindPath(request, {"oldObject", "spec", "ephemeralContainers"});
+  return old != nullptr && old->IsArray() ? old->Size() : 0;
 }
 
 Result<AdmissionRequest> DecodeRequest(const Value& request) {
   AdmissionRequest parsed;
-  TESSERA_TRY(parsed.is_pod_creation, IsPodCreation(request));
-  if (!parsed.is_pod_creation) return parsed;
+  TESSERA_TRY(parsed.event, EventOf(request));
+  if (parsed.event == Event::kOther) return parsed;
   TESSERA_TRY(const Value* pod, json::GetObject(request, "object"));
   parsed.pod_key = PodKey(request, *pod);
   auto view = DecodePodView(*pod);
   if (!view) return Fail(view.error().code, "object." + view.error().message);
   parsed.pod = *std::move(view);
-  parsed.asked = contract::DecodePodRequest(*pod);
-  if (parsed.asked) {
-    TESSERA_TRY(parsed.annotated_container, contract::AnnotatedContainer(*pod));
+  if (parsed.event == Event::kDebugSession) {
+    parsed.old_ephemeral_containers = CountEphemeral(request);
+  } else if (const auto ok = DecodeCreation(*pod, parsed); !ok) {
+    return tl::make_unexpected(ok.error());
   }
   return parsed;
 }

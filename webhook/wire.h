@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,12 +13,20 @@
 /// AdmissionReview v1 from and to JSON. Parsing is total: any text gives a Review.
 namespace tessera::webhook {
 
+/// What a review is about.
+enum class Event {
+  kOther,  ///< left alone whatever is in it
+  kPodCreation,
+  kDebugSession,  ///< update of pods/ephemeralcontainers
+};
+
 struct AdmissionRequest {
-  /// False for what the webhook leaves alone whatever is in it: another kind, operation or
-  /// subresource. The rest is empty then.
-  bool is_pod_creation = false;
-  std::string pod_key;  ///< namespace/name for logs; a generated name stands as "prefix*"
+  Event event = Event::kOther;  ///< kOther: the rest is empty
+  std::string pod_key;          ///< namespace/name for logs; a generated name stands as "prefix*"
   PodView pod;
+  /// kDebugSession: how many of pod.ephemeral_containers were there before; they come first and
+  /// cannot change.
+  std::size_t old_ephemeral_containers = 0;
   /// Whom the pod's gpu-… annotations speak of; nothing without them.
   std::optional<std::string> annotated_container;
   Result<binpack::PodRequest>

@@ -125,6 +125,9 @@ Result<void> DecodeSpec(const Value& spec, PodView& view) {
   TESSERA_TRY(auto containers, OptionalArray<Container>(spec, "containers", DecodeContainer));
   if (!containers) return Fail(Errc::kInvalidArgument, "containers is missing");
   view.containers = *std::move(containers);
+  TESSERA_TRY(auto ephemeral,
+              OptionalArray<Container>(spec, "ephemeralContainers", DecodeContainer));
+  if (ephemeral) view.ephemeral_containers = *std::move(ephemeral);
   return {};
 }
 

@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr ContainerRef kFirst{.init = false, .index = 0};
+constexpr ContainerRef kFirst{.list = ContainerList::kApp, .index = 0};
 
 PodView OneContainer() {
   PodView pod;
@@ -123,7 +123,7 @@ TEST(PodEditor, AnInsertedInitContainerMovesTheOthers) {
   Container installer;
   installer.name = "installer";
   editor.InsertFirstInitContainer(installer, R"({"name":"installer"})");
-  editor.SetEnv({.init = true, .index = 1}, "A", R"({"name":"A"})");
+  editor.SetEnv({.list = ContainerList::kInit, .index = 1}, "A", R"({"name":"A"})");
   EXPECT_EQ(editor.patch().back().path, "/spec/initContainers/1/env/-");
   EXPECT_EQ(editor.pod().init_containers->at(1).name, "first");
 }
