@@ -102,8 +102,8 @@ TEST_F(ConcurrencyTest, NoGpuIsEverGivenTwice) {
     threads.emplace_back([&] {
       for (int i = 0; i < 300; ++i) {
         AddNode(cache_, "spare", 1 + i % 2);
-        for (const auto& view : cache_.UpdateSnapshot()->nodes())
-          EXPECT_FALSE(view->over_committed) << view->name;
+        const auto seen = cache_.UpdateSnapshot();
+        for (const auto& view : seen->nodes()) EXPECT_FALSE(view->over_committed) << view->name;
         cache_.RemoveNode("spare");
       }
     });
@@ -136,7 +136,8 @@ TEST_F(ConcurrencyTest, AfterAllPodsAreGoneNothingIsHeld) {
       });
     }
   }
-  for (const auto& view : cache_.UpdateSnapshot()->nodes()) {
+  const auto seen = cache_.UpdateSnapshot();
+  for (const auto& view : seen->nodes()) {
     EXPECT_EQ(view->pods, 0);
     for (const auto& info : view->held.devices) {
       EXPECT_EQ(info.used, (binpack::Amount{0, 0}));

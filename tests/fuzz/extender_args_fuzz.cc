@@ -46,6 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto scores = cluster.prioritize.Handle(*args);
   FUZZ_CHECK(scores.size() == (args->node_names ? args->node_names->size() : args->nodes.size()));
   cluster.cache.Drop(args->pod.uid);
-  for (const auto& view : cluster.cache.UpdateSnapshot()->nodes()) FUZZ_CHECK(view->holds.empty());
+  const auto seen = cluster.cache.UpdateSnapshot();
+  for (const auto& view : seen->nodes()) FUZZ_CHECK(view->holds.empty());
   return 0;
 }
