@@ -20,13 +20,9 @@ CUresult Create(CUcontext* out, unsigned int flags, CUdevice ordinal, unsigned i
   if (device->config.health == tessera::sim::gpu::Health::kLost) {
     return CUDA_ERROR_DEVICE_UNAVAILABLE;
   }
-  // A thread whose context has failed gets no other one.
-  const auto& stack = ThreadContexts();
-  if (!stack.empty() && !stack.back()->destroyed) {
-    if (const int fault = stack.back()->fault->load()) return static_cast<CUresult>(fault);
-  }
-  const ContextPtr ctx = MakeContext(*device, false, flags, version);
-  if (ctx == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+  CUresult error{};
+  const ContextPtr ctx = MakeContext(*device, false, flags, version, error);
+  if (ctx == nullptr) return error;
   ThreadContexts().push_back(ctx);
   *out = Handle(ctx);
   return CUDA_SUCCESS;
@@ -122,11 +118,11 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice ordinal) {
   }
   const std::lock_guard lock(device->mu);
   if (device->primary == nullptr) {
-    device->primary = MakeContext(*device, true, device->primary_flags, 3020);
-    if (device->primary == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
-  } else if (device->primary->destroyed && !Activate(*device->primary, device->primary_flags)) {
-    return CUDA_ERROR_OUT_OF_MEMORY;
+    device->primary = MakeContext(*device, true, device->primary_flags, 3020, error);
+  } else if (device->primary->destroyed) {
+    error = Activate(*device->primary, device->primary_flags);
   }
+  if (error != CUDA_SUCCESS) return error;
   ++device->primary_refs;
   *out = Handle(device->primary);
   return CUDA_SUCCESS;

@@ -137,28 +137,31 @@ Current::Current() : error_(Ready()) {
   }
 }
 
-bool Activate(Context& ctx, unsigned int flags) {
+CUresult Activate(Context& ctx, unsigned int flags) {
   Device& device = *ctx.device;
-  if (!device.state->Attach()) return false;
+  if (const int fault = device.fault) return static_cast<CUresult>(fault);
+  if (!device.state->Attach()) return CUDA_ERROR_OUT_OF_MEMORY;
   if (!device.arena.Init(device.config.memory_bytes() * kArenaFactor)) {
     gpu::Complain("no address space for the memory of " + device.config.uuid);
-    return false;
+    return CUDA_ERROR_OUT_OF_MEMORY;
   }
   const std::uint64_t cost = device.config.context_mib << 20;
-  if (!device.Reserve(cost)) return false;
+  if (!device.Reserve(cost)) return CUDA_ERROR_OUT_OF_MEMORY;
   ctx.charged_bytes = cost;
   ctx.flags = flags;
   ctx.fault->store(0);
   ctx.destroyed = false;
-  return true;
+  return CUDA_SUCCESS;
 }
 
-ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version) {
+ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version,
+                       CUresult& error) {
   auto ctx = std::make_shared<Context>();
   ctx->device = &device;
   ctx->primary = primary;
   ctx->api_version = api_version;
-  if (!Activate(*ctx, flags)) return nullptr;
+  error = Activate(*ctx, flags);
+  if (error != CUDA_SUCCESS) return nullptr;
   ctx->limits[CU_LIMIT_STACK_SIZE] = 1024;
   ctx->limits[CU_LIMIT_PRINTF_FIFO_SIZE] = 1 << 20;
   ctx->limits[CU_LIMIT_MALLOC_HEAP_SIZE] = 8 << 20;
@@ -222,6 +225,13 @@ void Raise(std::atomic<std::uint64_t>& mark, std::uint64_t number) {
 
 std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation) {
   operation.fault = ctx.fault;
+  if (operation.raises != 0) {
+    operation.action = [&device = *ctx.device, code = operation.raises](std::uint64_t,
+                                                                        bool skipped) {
+      int none = 0;
+      if (!skipped) device.fault.compare_exchange_strong(none, code);
+    };
+  }
   const std::uint64_t number = ctx.device->engine->Submit(std::move(operation));
   Raise(stream.last, number);
   Raise(ctx.last, number);

@@ -34,6 +34,10 @@ struct Device {
   std::shared_ptr<Pool> default_pool;
   std::shared_ptr<Pool> current_pool;
 
+  /// The first error that a kernel raised here in this process. It outlives its context: no new
+  /// one can be made on this device, as with a real one.
+  std::atomic<int> fault{0};
+
   bool Reserve(std::uint64_t bytes) { return state->Reserve(bytes, config.memory_bytes()); }
   void Release(std::uint64_t bytes) { state->Release(bytes); }
 };
@@ -93,11 +97,12 @@ class Current {
   ContextPtr ctx_;
 };
 
-/// A new context on `device` that has charged its memory; null: out of memory.
-ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version);
-/// Makes a primary context that has ended work again, under its old handle. False: out of memory.
-/// REQUIRES: it is new or destroyed.
-bool Activate(Context& ctx, unsigned int flags);
+/// A new context on `device` that has charged its memory; null with `error` as of Activate.
+ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version,
+                       CUresult& error);
+/// Makes a primary context that has ended work again, under its old handle.
+/// Errors: CUDA_ERROR_OUT_OF_MEMORY, the device's fault. REQUIRES: it is new or destroyed.
+CUresult Activate(Context& ctx, unsigned int flags);
 /// Ends a context: its queue is dropped, its objects and memory are given back.
 void DestroyContext(const ContextPtr& ctx);
 

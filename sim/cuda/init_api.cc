@@ -127,7 +127,7 @@ CUresult cuGetErrorString(CUresult error, const char** text) {
 CUresult cuGetExportTable(const void** table, const CUuuid* id) {
   if (table == nullptr || id == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *table = nullptr;
-  return CUDA_ERROR_NOT_FOUND;
+  return CUDA_ERROR_INVALID_VALUE;  // what a real one says of a table that it does not have
 }
 
 }  // extern "C"

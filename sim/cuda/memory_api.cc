@@ -39,7 +39,7 @@ CUresult Free(CUdeviceptr ptr) {
   const auto owner = found->ctx.lock();
   if (owner == nullptr) return CUDA_ERROR_INVALID_VALUE;
   // Like the real one: what was queued before may still use it.
-  if (const CUresult error = WaitFor(*owner, owner->last)) return error;
+  owner->device->engine->Wait(owner->last);
   const auto taken = TheDriver().memory.Take(ptr, [](const Allocation& allocation) {
     return allocation.kind == MemoryKind::kDevice || allocation.kind == MemoryKind::kLow ||
            allocation.kind == MemoryKind::kManaged || allocation.kind == MemoryKind::kPool;

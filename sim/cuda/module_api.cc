@@ -146,7 +146,11 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr* ptr, std::size_t* bytes, CUmodule han
   const ModulePtr module = TheDriver().modules.Find(handle);
   if (module == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   const auto found = module->globals.find(std::string_view(name));
-  if (found == module->globals.end()) return CUDA_ERROR_NOT_FOUND;
+  if (found == module->globals.end()) {
+    if (ptr != nullptr) *ptr = 0;
+    if (bytes != nullptr) *bytes = 0;
+    return CUDA_ERROR_NOT_FOUND;
+  }
   if (ptr != nullptr) *ptr = found->second;
   if (bytes != nullptr) *bytes = module->sizes.at(found->first).bytes;
   return CUDA_SUCCESS;

@@ -43,7 +43,7 @@ const char* nvmlErrorString(nvmlReturn_t result) {
     case NVML_ERROR_TIMEOUT:
       return "Timeout";
     case NVML_ERROR_LIBRARY_NOT_FOUND:
-      return "Shared Library Not Found";
+      return "NVML Shared Library Not Found";
     case NVML_ERROR_FUNCTION_NOT_FOUND:
       return "Function Not Found";
     case NVML_ERROR_GPU_IS_LOST:
@@ -51,7 +51,7 @@ const char* nvmlErrorString(nvmlReturn_t result) {
     case NVML_ERROR_RESET_REQUIRED:
       return "GPU requires reset";
     case NVML_ERROR_OPERATING_SYSTEM:
-      return "GPU control device has been blocked by the operating system/cgroups";
+      return "GPU access blocked by the operating system";
     case NVML_ERROR_LIB_RM_VERSION_MISMATCH:
       return "Driver/library version mismatch";
     case NVML_ERROR_IN_USE:
@@ -65,9 +65,9 @@ const char* nvmlErrorString(nvmlReturn_t result) {
     case NVML_ERROR_ARGUMENT_VERSION_MISMATCH:
       return "Argument version mismatch";
     case NVML_ERROR_NOT_READY:
-      return "Not Ready";
+      return "System is not in ready state";
     case NVML_ERROR_GPU_NOT_FOUND:
-      return "GPU Not Found";
+      return "No supported GPUs were found";
     default:
       return "Unknown Error";
   }

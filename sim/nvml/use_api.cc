@@ -9,6 +9,8 @@ using tessera::sim::gpu::ProcessUse;
 
 namespace {
 
+/// The room for samples that NVML asks for, however few there are.
+constexpr unsigned int kSampleRoom = 100;
 constexpr unsigned int kNoInstance = 0xffffffff;
 
 struct Memory {
@@ -73,7 +75,7 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t* me
   const Found found = FindDevice(device);
   if (!found) return found.error;
   if (memory == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
-  if (memory->version != nvmlMemory_v2) return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+  if (memory->version != nvmlMemory_v2) return NVML_ERROR_FUNCTION_NOT_FOUND;
   const Memory now = MemoryOf(found);
   *memory = {nvmlMemory_v2, now.total, 0, now.total - now.used, now.used};
   return NVML_SUCCESS;
@@ -96,15 +98,15 @@ nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device,
   if (!found) return found.error;
   if (count == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
   const auto processes = found.device->state->Processes();
-  const auto needed = static_cast<unsigned int>(processes.size());
-  const unsigned int room = *count;
-  *count = needed;
-  const unsigned long long now = WallMicroseconds();
-  if (needed == 0 || since >= now) {
-    *count = 0;
-    return NVML_ERROR_NOT_FOUND;
+  if (samples == nullptr || *count < kSampleRoom) {
+    *count = kSampleRoom;
+    return NVML_ERROR_INSUFFICIENT_SIZE;
   }
-  if (samples == nullptr || room < needed) return NVML_ERROR_INSUFFICIENT_SIZE;
+  const auto needed =
+      static_cast<unsigned int>(std::min<std::size_t>(processes.size(), kSampleRoom));
+  const unsigned long long now = WallMicroseconds();
+  *count = since >= now ? 0 : needed;
+  if (*count == 0) return NVML_ERROR_NOT_FOUND;
   for (unsigned int i = 0; i < needed; ++i) {
     samples[i] = {};
     samples[i].pid = static_cast<unsigned int>(processes[i].pid);
