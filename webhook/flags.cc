@@ -29,7 +29,6 @@ Result<void> CompleteCertificates(Flags& flags) {
   if (!flags.server.http.cert_file.empty()) {
     return Bad("--self-signed-dir and --tls-cert-file exclude each other");
   }
-  if (flags.service_dns_names.empty()) return Bad("--self-signed-dir needs --service-dns-names");
   flags.server.http.cert_file = flags.self_signed_dir + "/tls.crt";
   flags.server.http.key_file = flags.self_signed_dir + "/tls.key";
   return {};
@@ -57,7 +56,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "Folder where the webhook keeps a CA and certificate of its own");
   app.add_option("--service-dns-names", flags.service_dns_names,
                  "Names and addresses in the certificate of --self-signed-dir")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--drain-seconds", flags.drain_seconds,
                  "How long to go on answering, not ready, after SIGTERM")
       ->check(CLI::Range(0, 60))

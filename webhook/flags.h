@@ -16,7 +16,7 @@ struct Flags {
   Options options;
   std::string delivery = "auto";
   std::string self_signed_dir;
-  std::vector<std::string> service_dns_names;
+  std::vector<std::string> service_dns_names = {"localhost", "127.0.0.1"};
   int drain_seconds = 0;
 
   bool delivery_is_auto() const { return delivery == "auto"; }

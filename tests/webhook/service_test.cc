@@ -195,7 +195,7 @@ TEST(FlagsOfTheWebhook, AreCheckedTogether) {
       {"--delivery init", "--library-image"},
       {"--delivery hostPath", "--library-host-path"},
       {"--delivery hostPath --library-host-path relative", "--library-host-path"},
-      {"--library-image i --self-signed-dir d", "--service-dns-names"},
+      {"--library-image i --self-signed-dir d", nullptr},
       {"--library-image i --self-signed-dir d --service-dns-names a,b", nullptr},
       {"--library-image i --self-signed-dir d --service-dns-names a --tls-cert-file c "
        "--tls-private-key-file k",
