@@ -1,0 +1,172 @@
+// What the library adds to a call. The program runs itself twice over the same cases: bare, and
+// with libtessera.so preloaded; the driver is the simulated one with TESSERA_SIM_NOOP, whose calls
+// do next to nothing, so that the difference is the library's.
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "common/abi/cuda.h"
+
+namespace {
+
+constexpr std::size_t kBytes = 1 << 20;
+constexpr std::size_t kLive = 20'000;
+constexpr char kUuid[] = "GPU-aaaaaaaa-0000-0000-0000-000000000000";
+
+CUcontext context = nullptr;
+
+void MallocFree(benchmark::State& state) {
+  cuCtxSetCurrent(context);
+  for (auto _ : state) {
+    CUdeviceptr ptr = 0;
+    if (cuMemAlloc_v2(&ptr, kBytes) != CUDA_SUCCESS) state.SkipWithError("refused");
+    cuMemFree_v2(ptr);
+  }
+}
+
+void MallocFreeAsync(benchmark::State& state) {
+  for (auto _ : state) {
+    CUdeviceptr ptr = 0;
+    if (cuMemAllocAsync(&ptr, kBytes, nullptr) != CUDA_SUCCESS) state.SkipWithError("refused");
+    cuMemFreeAsync(ptr, nullptr);
+  }
+}
+
+void MemGetInfo(benchmark::State& state) {
+  std::size_t free = 0, total = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(cuMemGetInfo_v2(&free, &total));
+}
+
+void GetProcAddressUnhooked(benchmark::State& state) {
+  void* found = nullptr;
+  CUdriverProcAddressQueryResult status{};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(cuGetProcAddress_v2("cuStreamCreate", &found, 12000, 0, &status));
+  }
+}
+
+void Dlsym(benchmark::State& state) {
+  void* const driver = dlopen("libcuda.so.1", RTLD_LAZY);
+  for (auto _ : state) benchmark::DoNotOptimize(dlsym(driver, "cuStreamCreate"));
+}
+
+CUfunction Kernel() {
+  static const char kModule[] =
+      ".version 6.0\n.target sm_52\n.address_size 64\n.visible .entry nothing()\n{\n  ret;\n}\n";
+  CUmodule module = nullptr;
+  CUfunction kernel = nullptr;
+  cuModuleLoadData(&module, kModule);
+  cuModuleGetFunction(&kernel, module, "nothing");
+  return kernel;
+}
+
+void Launch(benchmark::State& state) {
+  static const CUfunction kernel = Kernel();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
+  }
+}
+
+/// The newest allocation is the worst one for a list.
+void FreeNewestOf20000(benchmark::State& state) {
+  std::vector<CUdeviceptr> live(kLive);
+  for (CUdeviceptr& ptr : live) cuMemAlloc_v2(&ptr, 512);
+  for (auto _ : state) {
+    CUdeviceptr ptr = 0;
+    cuMemAlloc_v2(&ptr, 512);
+    cuMemFree_v2(ptr);
+  }
+  for (const CUdeviceptr ptr : live) cuMemFree_v2(ptr);
+}
+
+void Register(const char* suffix) {
+  const auto name = [&](const char* what) { return std::string(what) + "/" + suffix; };
+  benchmark::RegisterBenchmark(name("malloc_free").c_str(), MallocFree);
+  benchmark::RegisterBenchmark(name("malloc_free_4_threads").c_str(), MallocFree)->Threads(4);
+  benchmark::RegisterBenchmark(name("malloc_free_async").c_str(), MallocFreeAsync);
+  benchmark::RegisterBenchmark(name("mem_get_info").c_str(), MemGetInfo);
+  benchmark::RegisterBenchmark(name("get_proc_address_unhooked").c_str(), GetProcAddressUnhooked);
+  benchmark::RegisterBenchmark(name("dlsym_unhooked").c_str(), Dlsym);
+  benchmark::RegisterBenchmark(name("launch").c_str(), Launch);
+  benchmark::RegisterBenchmark(name("free_newest_of_20000").c_str(), FreeNewestOf20000);
+}
+
+bool Start() {
+  CUdevice device = 0;
+  return cuInit(0) == CUDA_SUCCESS && cuDeviceGet(&device, 0) == CUDA_SUCCESS &&
+         cuDevicePrimaryCtxRetain(&context, device) == CUDA_SUCCESS &&
+         cuCtxSetCurrent(context) == CUDA_SUCCESS;
+}
+
+/// Folders and variables of a container, below one temporary folder.
+std::string SetUpContainer() {
+  std::string folder = "/tmp/bench-tessera-XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) return {};
+  const std::string gpus = folder + "/gpus";
+  if (FILE* file = fopen(gpus.c_str(), "w")) {
+    fprintf(file, "gpu uuid=%s memory_mib=65536\n", kUuid);
+    fclose(file);
+  }
+  setenv("TESSERA_SIM_GPUS", gpus.c_str(), 1);
+  setenv("TESSERA_SIM_STATE", folder.c_str(), 1);
+  setenv("TESSERA_SIM_NOOP", "1", 1);
+  setenv("TESSERA_REGION_DIR", folder.c_str(), 1);
+  setenv("TESSERA_LIMITS", (std::string("v1 fixed-share ") + kUuid + ":32768:50").c_str(), 1);
+  return folder;
+}
+
+/// Bare first, then preloaded; each writes its own JSON, which tools/run_benchmarks keeps side by
+/// side.
+int RunBoth(int argc, char** argv) {
+  const std::string folder = SetUpContainer();
+  int failed = folder.empty() ? 1 : 0;
+  for (const char* variant : {"bare", "preloaded"}) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      setenv("BENCH_INTERCEPTOR_VARIANT", variant, 1);
+      if (strcmp(variant, "preloaded") == 0) setenv("LD_PRELOAD", TESSERA_LIBRARY, 1);
+      std::vector<std::string> texts(argv, argv + argc);
+      std::vector<char*> args;
+      for (std::string& text : texts) {
+        const bool is_out = text.starts_with("--benchmark_out=") && text.ends_with(".json");
+        if (is_out && strcmp(variant, "bare") == 0) text.insert(text.size() - 5, "_bare");
+        args.push_back(text.data());
+      }
+      args.push_back(nullptr);
+      execv("/proc/self/exe", args.data());
+      _exit(127);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    failed |= status;
+  }
+  if (!folder.empty()) {
+    for (const char* name : {"/gpus", "/region"}) unlink((folder + name).c_str());
+    [[maybe_unused]] const int left = system(("rm -rf '" + folder + "'").c_str());
+  }
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* const variant = getenv("BENCH_INTERCEPTOR_VARIANT");
+  if (variant == nullptr) return RunBoth(argc, argv);
+  if (!Start()) {
+    fprintf(stderr, "no simulated GPU\n");
+    return 1;
+  }
+  Register(variant);
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
