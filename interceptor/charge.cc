@@ -9,6 +9,9 @@ namespace tessera {
 namespace {
 
 constinit Ledger memory;
+constinit Ledger arrays;
+constinit Ledger handles;
+constinit Ledger mappings;
 
 /// Which limit a device ordinal has: kUnknown until it was asked, then DeviceIndex + kOffset.
 constexpr int kUnknown = 0;
@@ -42,9 +45,12 @@ bool IsDefaultStream(CUstream stream) {
 }  // namespace
 
 Ledger& MemoryLedger() { return memory; }
+Ledger& ArrayLedger() { return arrays; }
+Ledger& HandleLedger() { return handles; }
+Ledger& MappingLedger() { return mappings; }
 
 void ForgetAllocationsAfterFork() {
-  memory.ForgetAfterFork();
+  for (Ledger* ledger : {&memory, &arrays, &handles, &mappings}) ledger->ForgetAfterFork();
   for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
 }
 

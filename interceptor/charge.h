@@ -25,6 +25,13 @@ Place DevicePlace(CUdevice device);
 
 /// Live allocations with an address: cuMemAlloc*, cuMemAllocAsync, pools.
 Ledger& MemoryLedger();
+/// Live arrays and mipmapped arrays.
+Ledger& ArrayLedger();
+/// Physical allocations (cuMemCreate) by handle, each with a reference for every handle and
+/// mapping.
+Ledger& HandleLedger();
+/// Mappings of them by address.
+Ledger& MappingLedger();
 
 /// Records `charge` for `key` in `ledger`. If that is impossible, calls `undo` and returns out of
 /// memory.
@@ -40,10 +47,14 @@ CUresult Settle(Ledger& ledger, std::uint64_t key, const Charge& charge, const U
   return CUDA_SUCCESS;
 }
 
-/// `allocate` asks the driver and, on success, leaves the new address in `*ptr`; `undo` frees it.
+inline std::uint64_t KeyOf(std::uint64_t address) { return address; }
+inline std::uint64_t KeyOf(const void* object) { return reinterpret_cast<std::uint64_t>(object); }
+
+/// `allocate` asks the driver and, on success, leaves the new address or handle in `*ptr`; `undo`
+/// frees it.
 template <typename Pointer, typename Allocate, typename Undo>
-CUresult AllocateCharged(const Place& place, std::uint64_t bytes, const Pointer* ptr,
-                         const Allocate& allocate, const Undo& undo) {
+CUresult AllocateCharged(Ledger& ledger, const Place& place, std::uint64_t bytes,
+                         const Pointer* ptr, const Allocate& allocate, const Undo& undo) {
   if (place.result != CUDA_SUCCESS) return place.result;
   if (!session::TryReserve(place.device, bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
   const CUresult result = allocate();
@@ -52,7 +63,7 @@ CUresult AllocateCharged(const Place& place, std::uint64_t bytes, const Pointer*
     return result;
   }
   const Charge charge{.bytes = bytes, .device = static_cast<std::uint32_t>(place.device)};
-  return Settle(MemoryLedger(), *ptr, charge, undo);
+  return Settle(ledger, KeyOf(*ptr), charge, undo);
 }
 
 /// `free` asks the driver. The entry leaves the ledger first: another thread may get the same

@@ -13,7 +13,7 @@ CUresult cuMemAllocAsync(CUdeviceptr* ptr, std::size_t bytes, CUstream stream) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAllocAsync(ptr, bytes, stream); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), StreamPlace(stream), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFreeAsync(*ptr, stream); });
 }
 
@@ -21,7 +21,7 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUstream stre
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAllocAsync_ptsz(ptr, bytes, stream); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), StreamPlace(stream), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFreeAsync_ptsz(*ptr, stream); });
 }
 
@@ -32,7 +32,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr* ptr, std::size_t bytes, CUmemoryPo
     return scope.real().cuMemAllocFromPoolAsync(ptr, bytes, pool, stream);
   };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), StreamPlace(stream), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFreeAsync(*ptr, stream); });
 }
 
@@ -43,7 +43,7 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUmem
     return scope.real().cuMemAllocFromPoolAsync_ptsz(ptr, bytes, pool, stream);
   };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(StreamPlace(stream), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), StreamPlace(stream), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFreeAsync_ptsz(*ptr, stream); });
 }
 

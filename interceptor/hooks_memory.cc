@@ -59,7 +59,7 @@ CUresult cuMemAlloc(CUdeviceptr_v1* ptr, unsigned int bytes) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAlloc(ptr, bytes); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), CurrentPlace(), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFree(*ptr); });
 }
 
@@ -67,7 +67,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* ptr, std::size_t bytes) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAlloc_v2(ptr, bytes); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), CurrentPlace(), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 
@@ -97,7 +97,7 @@ CUresult cuMemAllocManaged(CUdeviceptr* ptr, std::size_t bytes, unsigned int fla
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAllocManaged(ptr, bytes, flags); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(CurrentPlace(), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), CurrentPlace(), bytes, ptr, allocate,
                          [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 

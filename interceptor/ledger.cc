@@ -55,6 +55,28 @@ bool Ledger::Take(std::uint64_t key, Charge& charge) {
   return true;
 }
 
+bool Ledger::Retain(std::uint64_t key) {
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  if (key == 0 || shard.capacity == 0) return false;
+  Entry& entry = shard.entries[Find(shard, key)];
+  if (entry.key != key) return false;
+  ++entry.charge.references;
+  return true;
+}
+
+bool Ledger::Drop(std::uint64_t key, Charge& last) {
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  if (key == 0 || shard.capacity == 0) return false;
+  const std::size_t at = Find(shard, key);
+  Entry& entry = shard.entries[at];
+  if (entry.key != key || --entry.charge.references > 0) return false;
+  last = entry.charge;
+  Erase(shard, at);
+  return true;
+}
+
 /// Moves later entries of the run into the hole, so that no run is ever broken and no tombstone is
 /// needed.
 void Ledger::Erase(Shard& shard, std::size_t at) {

@@ -10,7 +10,9 @@ namespace tessera {
 /// What one live allocation is charged with.
 struct Charge {
   std::uint64_t bytes = 0;
-  std::uint32_t device = 0;  ///< index into Limits::devices
+  std::uint32_t device = 0;      ///< index into Limits::devices
+  std::uint32_t references = 1;  ///< of a physical allocation: handles and mappings
+  std::uint64_t handle = 0;      ///< of a mapping: what is mapped
 };
 
 /// Which allocations of this process are charged: pointer or handle -> Charge, in constant time.
@@ -29,6 +31,11 @@ class Ledger {
   bool Insert(std::uint64_t key, const Charge& charge, Charge& replaced);
   /// Removes and returns it; false if the key is not ours.
   bool Take(std::uint64_t key, Charge& charge);
+  /// One reference more; false if the key is not ours.
+  bool Retain(std::uint64_t key);
+  /// One reference less. True if it was the last one: the entry is removed, and `last` is its
+  /// charge.
+  bool Drop(std::uint64_t key, Charge& last);
   /// In a forked child, whose parent's allocations are not its own. Only plain stores.
   void ForgetAfterFork();
 

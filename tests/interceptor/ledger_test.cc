@@ -46,6 +46,22 @@ TEST(Ledger, AnAddressThatComesAgainReplacesItsOldCharge) {
   EXPECT_EQ(charge.bytes, 7u);
 }
 
+TEST(Ledger, AReferencedEntryGoesWithItsLastReference) {
+  Ledger ledger;
+  Charge last;
+  EXPECT_FALSE(ledger.Retain(64));
+  EXPECT_FALSE(ledger.Drop(64, last));
+  ASSERT_TRUE(Put(ledger, 64, 2048, 1));
+  EXPECT_TRUE(ledger.Retain(64));
+  EXPECT_FALSE(ledger.Drop(64, last));
+  EXPECT_TRUE(ledger.Drop(64, last));
+  EXPECT_EQ(last.bytes, 2048u);
+  EXPECT_EQ(last.device, 1u);
+  EXPECT_FALSE(ledger.Retain(64));
+  EXPECT_FALSE(ledger.Retain(0));
+  EXPECT_FALSE(ledger.Drop(0, last));
+}
+
 // Against a map, with addresses as a driver gives them: dense, aligned, reused.
 TEST(Ledger, AgreesWithAMapUnderChurn) {
   Ledger ledger;

@@ -22,26 +22,37 @@
 
 namespace {
 
-#define PROBE_FUNCTIONS(X)                                  \
-  X(cuInit, "cuInit")                                       \
-  X(cuDeviceGet, "cuDeviceGet")                             \
-  X(cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain")   \
-  X(cuCtxSetCurrent, "cuCtxSetCurrent")                     \
-  X(cuCtxSynchronize, "cuCtxSynchronize")                   \
-  X(cuStreamCreate, "cuStreamCreate")                       \
-  X(cuMemAlloc_v2, "cuMemAlloc")                            \
-  X(cuMemAllocPitch_v2, "cuMemAllocPitch")                  \
-  X(cuMemAllocManaged, "cuMemAllocManaged")                 \
-  X(cuMemFree_v2, "cuMemFree")                              \
-  X(cuMemAllocAsync, "cuMemAllocAsync")                     \
-  X(cuMemFreeAsync, "cuMemFreeAsync")                       \
-  X(cuMemAllocFromPoolAsync, "cuMemAllocFromPoolAsync")     \
-  X(cuDeviceGetDefaultMemPool, "cuDeviceGetDefaultMemPool") \
-  X(cuMemGetInfo_v2, "cuMemGetInfo")                        \
-  X(cuDeviceTotalMem_v2, "cuDeviceTotalMem")                \
-  X(cuLaunchKernel, "cuLaunchKernel")                       \
-  X(cuModuleLoadData, "cuModuleLoadData")                   \
-  X(cuModuleGetFunction, "cuModuleGetFunction")             \
+#define PROBE_FUNCTIONS(X)                                      \
+  X(cuInit, "cuInit")                                           \
+  X(cuDeviceGet, "cuDeviceGet")                                 \
+  X(cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain")       \
+  X(cuCtxSetCurrent, "cuCtxSetCurrent")                         \
+  X(cuCtxSynchronize, "cuCtxSynchronize")                       \
+  X(cuStreamCreate, "cuStreamCreate")                           \
+  X(cuMemAlloc_v2, "cuMemAlloc")                                \
+  X(cuMemAllocPitch_v2, "cuMemAllocPitch")                      \
+  X(cuMemAllocManaged, "cuMemAllocManaged")                     \
+  X(cuMemFree_v2, "cuMemFree")                                  \
+  X(cuMemAllocAsync, "cuMemAllocAsync")                         \
+  X(cuMemFreeAsync, "cuMemFreeAsync")                           \
+  X(cuMemAllocFromPoolAsync, "cuMemAllocFromPoolAsync")         \
+  X(cuDeviceGetDefaultMemPool, "cuDeviceGetDefaultMemPool")     \
+  X(cuMemGetInfo_v2, "cuMemGetInfo")                            \
+  X(cuDeviceTotalMem_v2, "cuDeviceTotalMem")                    \
+  X(cuLaunchKernel, "cuLaunchKernel")                           \
+  X(cuModuleLoadData, "cuModuleLoadData")                       \
+  X(cuModuleGetFunction, "cuModuleGetFunction")                 \
+  X(cuArrayCreate_v2, "cuArrayCreate")                          \
+  X(cuArray3DCreate_v2, "cuArray3DCreate")                      \
+  X(cuArrayDestroy, "cuArrayDestroy")                           \
+  X(cuMipmappedArrayCreate, "cuMipmappedArrayCreate")           \
+  X(cuMipmappedArrayDestroy, "cuMipmappedArrayDestroy")         \
+  X(cuMemAddressReserve, "cuMemAddressReserve")                 \
+  X(cuMemCreate, "cuMemCreate")                                 \
+  X(cuMemRelease, "cuMemRelease")                               \
+  X(cuMemMap, "cuMemMap")                                       \
+  X(cuMemUnmap, "cuMemUnmap")                                   \
+  X(cuMemRetainAllocationHandle, "cuMemRetainAllocationHandle") \
   X(cuGetProcAddress_v2, "cuGetProcAddress")
 
 struct Api {
@@ -204,6 +215,64 @@ std::string Launch(std::uint64_t times) {
   return std::to_string(result);
 }
 
+std::vector<CUmemGenericAllocationHandle> handles;
+std::vector<CUarray> arrays;
+CUmipmappedArray mipmapped = nullptr;
+CUdeviceptr reserved = 0;
+
+std::string Create(std::uint64_t bytes, CUmemLocationType where) {
+  CUmemAllocationProp prop = {};
+  prop.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  prop.location = {where, 0};
+  CUmemGenericAllocationHandle handle = 0;
+  const CUresult result = api.cuMemCreate(&handle, bytes, &prop, 0);
+  if (result == CUDA_SUCCESS) handles.push_back(handle);
+  return std::to_string(result);
+}
+
+/// Maps the newest handle at `offset` of one big range of addresses.
+std::string Map(std::uint64_t bytes, std::uint64_t offset) {
+  CUresult result = CUDA_SUCCESS;
+  if (reserved == 0) result = api.cuMemAddressReserve(&reserved, 1 << 30, 0, 0, 0);
+  if (result == CUDA_SUCCESS) result = api.cuMemMap(reserved + offset, bytes, 0, handles.back(), 0);
+  return std::to_string(result);
+}
+
+std::string Release() {
+  const CUresult result = api.cuMemRelease(handles.back());
+  if (result == CUDA_SUCCESS) handles.pop_back();
+  return std::to_string(result);
+}
+
+std::string Retain() {
+  CUmemGenericAllocationHandle handle = 0;
+  const CUresult result =
+      api.cuMemRetainAllocationHandle(&handle, reinterpret_cast<void*>(reserved));
+  if (result == CUDA_SUCCESS) handles.push_back(handle);
+  return std::to_string(result);
+}
+
+std::string MakeArray(std::size_t width, std::size_t height, std::size_t depth) {
+  CUarray array = nullptr;
+  const CUDA_ARRAY_DESCRIPTOR flat = {width, height, CU_AD_FORMAT_FLOAT, 1};
+  const CUDA_ARRAY3D_DESCRIPTOR solid = {width, height, depth, CU_AD_FORMAT_FLOAT, 1, 0};
+  const CUresult result =
+      depth == 0 ? api.cuArrayCreate_v2(&array, &flat) : api.cuArray3DCreate_v2(&array, &solid);
+  if (result == CUDA_SUCCESS) arrays.push_back(array);
+  return std::to_string(result);
+}
+
+std::string FreeArray() {
+  const CUresult result = api.cuArrayDestroy(arrays.back());
+  if (result == CUDA_SUCCESS) arrays.pop_back();
+  return std::to_string(result);
+}
+
+std::string MakeMipmapped(std::size_t width, std::size_t height) {
+  const CUDA_ARRAY3D_DESCRIPTOR descriptor = {width, height, 0, CU_AD_FORMAT_FLOAT, 1, 0};
+  return std::to_string(api.cuMipmappedArrayCreate(&mipmapped, &descriptor, 2));
+}
+
 /// The answers to null where values belong; the same with and without the library.
 std::string Nulls() {
   std::ostringstream out;
@@ -217,6 +286,11 @@ std::string Nulls() {
       << api.cuMemAllocManaged(nullptr, 100, 1) << ' ' << api.cuMemAllocAsync(nullptr, 100, nullptr)
       << ' ' << api.cuMemGetInfo_v2(nullptr, nullptr) << ' ' << api.cuMemGetInfo_v2(&free, nullptr)
       << ' ' << api.cuMemGetInfo_v2(nullptr, &total) << ' ' << api.cuDeviceTotalMem_v2(nullptr, 0)
+      << ' ' << api.cuArrayCreate_v2(nullptr, nullptr) << ' '
+      << api.cuMemCreate(nullptr, 1, nullptr, 0) << ' '
+      << api.cuMipmappedArrayCreate(nullptr, nullptr, 1) << ' ' << api.cuMemRelease(0) << ' '
+      << api.cuMemUnmap(0, 0) << ' ' << api.cuMemMap(0, 0, 0, 0, 0) << ' '
+      << api.cuMemRetainAllocationHandle(nullptr, nullptr) << ' ' << api.cuArrayDestroy(nullptr)
       << ' ' << api.cuGetProcAddress_v2(nullptr, &found, 12000, 0, &status) << ' '
       << api.cuGetProcAddress_v2("cuMemAlloc", nullptr, 12000, 0, &status) << ' '
       << api.cuGetProcAddress_v2("cuMemAlloc", &found, 12000, 0, nullptr) << ' '
@@ -296,6 +370,16 @@ std::string Run(const std::string& line) {
     return std::to_string(api.cuMemFree_v2(last));
   }
   if (name == "freeall") return FreeAllElsewhere();
+  if (name == "create") return Create(n, CU_MEM_LOCATION_TYPE_DEVICE);
+  if (name == "createhost") return Create(n, CU_MEM_LOCATION_TYPE_HOST);
+  if (name == "map") return Map(n, Number(words, 2));
+  if (name == "unmap") return std::to_string(api.cuMemUnmap(reserved + Number(words, 2), n));
+  if (name == "release") return Release();
+  if (name == "retain") return Retain();
+  if (name == "array") return MakeArray(n, Number(words, 2), Number(words, 3));
+  if (name == "freearray") return FreeArray();
+  if (name == "mipmapped") return MakeMipmapped(n, Number(words, 2));
+  if (name == "freemipmapped") return std::to_string(api.cuMipmappedArrayDestroy(mipmapped));
   if (name == "launch") return Launch(n);
   if (name == "nulls") return Nulls();
   if (name == "nvml") return NvmlInfo(static_cast<unsigned int>(n));

@@ -143,6 +143,54 @@ class Preload(unittest.TestCase):
         self.assertEqual(probe(f"streamalloc {LIMIT}"), "0")
         self.assertEqual(probe("streamalloc 1"), OOM)
 
+    def test_physical_memory_is_charged_while_a_handle_or_a_mapping_lives(self):
+        for route in ROUTES:
+            with self.subTest(route):
+                probe = Probe(self, route).start()
+                half = LIMIT // 2
+                self.assertEqual(probe(f"create {LIMIT + 2 * MIB}"), OOM)
+                self.assertEqual(probe(f"create {half}"), "0")
+                self.assertEqual(probe(f"create {half}"), "0")
+                self.assertEqual(probe(f"create {2 * MIB}"), OOM)
+                self.assertEqual(probe("alloc 1"), OOM, "one account for every kind")
+                self.assertEqual(probe(f"map {half} 0"), "0")
+                self.assertEqual(probe("release"), "0")
+                self.assertEqual(probe("info"), f"0 0 {LIMIT}", "mapped: still in use")
+                self.assertEqual(probe("retain"), "0")
+                self.assertEqual(probe(f"unmap {half} 0"), "0")
+                self.assertEqual(probe("info"), f"0 0 {LIMIT}", "retained: still in use")
+                self.assertEqual(probe("release"), "0")
+                self.assertEqual(probe("info"), f"0 {half} {LIMIT}")
+                self.assertEqual(probe("release"), "0", "the first one, never mapped")
+                self.assertEqual(probe("info"), f"0 {LIMIT} {LIMIT}")
+                probe.close()
+
+    def test_one_unmap_may_end_several_mappings(self):
+        probe = Probe(self).start()
+        for i in range(4):
+            self.assertEqual(probe(f"create {2 * MIB}"), "0")
+            self.assertEqual(probe(f"map {2 * MIB} {2 * i * MIB}"), "0")
+            self.assertEqual(probe("release"), "0")
+        self.assertEqual(probe("info"), f"0 {LIMIT - 8 * MIB} {LIMIT}")
+        self.assertNotEqual(probe(f"unmap {MIB} 0"), "0", "half a mapping")
+        self.assertEqual(probe("info"), f"0 {LIMIT - 8 * MIB} {LIMIT}")
+        self.assertEqual(probe(f"unmap {8 * MIB} 0"), "0")
+        self.assertEqual(probe("info"), f"0 {LIMIT} {LIMIT}")
+
+    def test_arrays_are_charged_and_returned(self):
+        probe = Probe(self).start()
+        for make, free, size in [("array 1024 1024", "freearray", 4 * MIB), ("array 4096", "freearray", 16 << 10),
+                                 ("array 256 256 16", "freearray", 4 * MIB),
+                                 ("mipmapped 1024 1024", "freemipmapped", 5 * MIB)]:
+            with self.subTest(make):
+                self.assertEqual(probe(make), "0")
+                self.assertEqual(probe("info"), f"0 {LIMIT - size} {LIMIT}")
+                self.assertEqual(probe(free), "0")
+                self.assertEqual(probe("info"), f"0 {LIMIT} {LIMIT}")
+        for make in ["array 8192 8192", "array 1024 1024 32", "mipmapped 8192 8192"]:
+            self.assertEqual(probe(make), OOM)
+        self.assertEqual(probe("info"), f"0 {LIMIT} {LIMIT}")
+
     # --- Several at once ------------------------------------------------------------------------
     def test_racing_threads_get_the_limit_exactly(self):
         self.assertEqual(Probe(self).start()(f"threads 8 {64 << 10}"), f"0 {LIMIT}")
@@ -229,7 +277,8 @@ class Preload(unittest.TestCase):
             for route in ROUTES:
                 with self.subTest(f"{name}, {route}"):
                     probe = Probe(self, route, **env)
-                    for command in ["init", "alloc 1", "managed 1", "async 1", "pitch 1 1"]:
+                    for command in ["init", "alloc 1", "managed 1", "async 1", "pitch 1 1", "array 1", "mipmapped 1 1",
+                                    "create 2097152"]:
                         self.assertEqual(probe(command).split()[0], NOT_PERMITTED, command)
                     lines = probe.stderr().splitlines()
                     self.assertEqual(len(lines), 1, lines)
