@@ -1,33 +1,24 @@
-// tessera-extender: wires the parts. Threads: the two reflectors' own, the server's, and main,
-// which waits for SIGTERM.
+// tessera-extender: flags, clients, and one thread that waits for SIGTERM; the rest is
+// extender/service.h.
 #include <chrono>
-#include <cstdio>
-#include <string>
-#include <thread>
-
-#include <prometheus/text_serializer.h>
 
 #include "common/app/flags.h"
 #include "common/base/log.h"
 #include "common/base/shutdown.h"
 #include "common/contract/names.h"
-#include "common/http/metrics.h"
-#include "common/kube/reflector.h"
-#include "extender/metrics.h"
-#include "extender/routes.h"
-#include "extender/watch.h"
+#include "extender/service.h"
 
 using namespace tessera;
 
 namespace {
 
+constexpr const char* kComponent = "tessera-extender";
 /// A scheduler that does not know us as nodeCacheCapable sends whole nodes.
 constexpr std::size_t kMaxBodyBytes = std::size_t{64} << 20;
-constexpr const char* kComponent = "tessera-extender";
 
 struct Options {
   app::ServerFlags server;
-  int filter_limit = 8;
+  extender::ServiceOptions service;
   double reservation_ttl_seconds = 10;
   double bind_timeout_seconds = 4;
 };
@@ -40,7 +31,7 @@ void AddOptions(CLI::App& cli, Options& options) {
   options.server.http.port = names::kExtenderPort;
   options.server.http.max_body_bytes = kMaxBodyBytes;
   app::AddFlags(cli, options.server);
-  cli.add_option("--filter-limit", options.filter_limit,
+  cli.add_option("--filter-limit", options.service.filter_limit,
                  "Nodes that pass a filter at most; 0: all that fit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -55,55 +46,20 @@ void AddOptions(CLI::App& cli, Options& options) {
       ->capture_default_str();
 }
 
-kube::ReflectorHandlers PodHandlers(extender::Cache& cache) {
-  return {.on_upsert = [&cache](const rapidjson::Value& pod) { extender::ApplyPod(cache, pod); },
-          .on_delete = [&cache](std::string_view,
-                                std::string_view uid) { cache.RemovePod(std::string(uid)); },
-          .on_synced = [] {}};
-}
-
-kube::ReflectorHandlers NodeHandlers(extender::Cache& cache) {
-  return {.on_upsert = [&cache](const rapidjson::Value& node) { extender::ApplyNode(cache, node); },
-          .on_delete = [&cache](std::string_view name,
-                                std::string_view) { cache.RemoveNode(std::string(name)); },
-          .on_synced = [] {}};
-}
-
 int Run(const Options& options, ShutdownSignal& shutdown) {
   const auto config = app::KubeConfig(kComponent, options.server);
   if (!config) {
     log::Error("no API server", {{"reason", config.error().message}});
     return 1;
   }
+  kube::Config bind_config = *config;
+  bind_config.request_timeout = options.service.bind_timeout;
+  bind_config.retry.budget = options.service.bind_timeout / 2;
   const SystemClock clock;
   const auto watch_client = kube::MakeClient(*config, clock);
-  kube::Config bind_config = *config;
-  bind_config.request_timeout = Millis(options.bind_timeout_seconds);
-  bind_config.retry.budget = Millis(options.bind_timeout_seconds / 2);
   const auto bind_client = kube::MakeClient(bind_config, clock);
-
-  extender::Cache cache(clock, {.hold_time = Millis(options.reservation_ttl_seconds)});
-  kube::Reflector nodes(*watch_client, std::string(extender::kNodesPath), NodeHandlers(cache));
-  kube::Reflector pods(*watch_client, std::string(extender::kPodsPath), PodHandlers(cache));
-  const auto synced = [&] { return nodes.synced() && pods.synced(); };
-
-  http::Metrics metrics("extender");
-  extender::RejectionMetrics rejections(metrics.registry());
-  const extender::ClusterMetrics cluster(cache);
-  const extender::Filter filter(
-      cache, {.limit = options.filter_limit}, synced,
-      [&](const extender::Reasons& reasons) { rejections.Count(reasons); });
-  const extender::Prioritize prioritize(cache, binpack::DefaultWorkload());
-  const extender::Bind bind(*bind_client, cache, clock, Millis(options.bind_timeout_seconds),
-                            synced);
-
-  http::Server server(options.server.http);
-  extender::AddRoutes(server, filter, prioritize, bind, metrics, clock);
-  server.AddReadyCheck("nodes", [&] { return std::string(nodes.synced() ? "" : "not synced"); });
-  server.AddReadyCheck("pods", [&] { return std::string(pods.synced() ? "" : "not synced"); });
-  server.ServeMetrics(
-      [&] { return metrics.Render() + prometheus::TextSerializer{}.Serialize(cluster.Collect()); });
-  const auto port = server.Start();
+  extender::Service service(*watch_client, *bind_client, clock, options.service);
+  const auto port = service.Start();
   if (!port) {
     log::Error("cannot serve", {{"reason", port.error().message}});
     return 1;
@@ -113,16 +69,9 @@ int Run(const Options& options, ShutdownSignal& shutdown) {
     log::Error("cannot write the port file", {{"reason", written.error().message}});
     return 1;
   }
-  nodes.Start();
-  pods.Start();
-
   const int signal_number = shutdown.Wait();
   log::Info("stopping", {{"signal", signal_number}});
-  server.Drain();
-  server.Stop();
-  watch_client->Shutdown();
-  pods.Stop();
-  nodes.Stop();
+  service.Stop();
   return 0;
 }
 
@@ -137,5 +86,8 @@ int main(int argc, char** argv) {
   AddOptions(cli, options);
   CLI11_PARSE(cli, argc, argv);
   app::StartLogging(kComponent, options.server);
+  options.service.http = options.server.http;
+  options.service.hold_time = Millis(options.reservation_ttl_seconds);
+  options.service.bind_timeout = Millis(options.bind_timeout_seconds);
   return Run(options, shutdown);
 }

@@ -1,0 +1,90 @@
+#include "extender/service.h"
+
+#include <string>
+
+#include <prometheus/text_serializer.h>
+
+#include "common/http/metrics.h"
+#include "common/kube/reflector.h"
+#include "extender/metrics.h"
+#include "extender/routes.h"
+#include "extender/watch.h"
+
+namespace tessera::extender {
+namespace {
+
+kube::ReflectorHandlers PodHandlers(Cache& cache) {
+  return {.on_upsert = [&cache](const rapidjson::Value& pod) { ApplyPod(cache, pod); },
+          .on_delete = [&cache](std::string_view,
+                                std::string_view uid) { cache.RemovePod(std::string(uid)); },
+          .on_synced = [] {}};
+}
+
+kube::ReflectorHandlers NodeHandlers(Cache& cache) {
+  return {.on_upsert = [&cache](const rapidjson::Value& node) { ApplyNode(cache, node); },
+          .on_delete = [&cache](std::string_view name,
+                                std::string_view) { cache.RemoveNode(std::string(name)); },
+          .on_synced = [] {}};
+}
+
+}  // namespace
+
+struct Service::Impl {
+  Impl(kube::Client& watch, kube::Client& bind_client, const Clock& clock,
+       const ServiceOptions& options)
+      : watch_client(watch),
+        cache(clock, {.hold_time = options.hold_time}),
+        nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
+        pods(watch, std::string(kPodsPath), PodHandlers(cache)),
+        filter(
+            cache, {.limit = options.filter_limit}, [this] { return synced(); },
+            [this](const Reasons& reasons) { rejections.Count(reasons); }),
+        bind(bind_client, cache, clock, options.bind_timeout, [this] { return synced(); }),
+        server(options.http) {
+    AddRoutes(server, filter, prioritize, bind, metrics, clock);
+    server.AddReadyCheck("nodes",
+                         [this] { return std::string(nodes.synced() ? "" : "not synced"); });
+    server.AddReadyCheck("pods", [this] { return std::string(pods.synced() ? "" : "not synced"); });
+    server.ServeMetrics([this] {
+      return metrics.Render() + prometheus::TextSerializer{}.Serialize(cluster.Collect());
+    });
+  }
+  bool synced() const { return nodes.synced() && pods.synced(); }
+
+  kube::Client& watch_client;
+  Cache cache;
+  kube::Reflector nodes;
+  kube::Reflector pods;
+  http::Metrics metrics{"extender"};
+  RejectionMetrics rejections{metrics.registry()};
+  const ClusterMetrics cluster{cache};
+  const Filter filter;
+  const Prioritize prioritize{cache, binpack::DefaultWorkload()};
+  const Bind bind;
+  http::Server server;  ///< last: its threads use all the others
+};
+
+Service::Service(kube::Client& watch_client, kube::Client& bind_client, const Clock& clock,
+                 const ServiceOptions& options)
+    : impl_(std::make_unique<Impl>(watch_client, bind_client, clock, options)) {}
+
+Service::~Service() { Stop(); }
+
+Result<int> Service::Start() {
+  TESSERA_TRY(const int port, impl_->server.Start());
+  impl_->nodes.Start();
+  impl_->pods.Start();
+  return port;
+}
+
+bool Service::synced() const { return impl_->synced(); }
+
+void Service::Stop() {
+  impl_->server.Drain();
+  impl_->server.Stop();
+  impl_->watch_client.Shutdown();
+  impl_->pods.Stop();
+  impl_->nodes.Stop();
+}
+
+}  // namespace tessera::extender

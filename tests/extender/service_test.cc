@@ -1,0 +1,181 @@
+// The whole extender against an API server, over real sockets, as kube-scheduler uses it.
+#include "extender/service.h"
+
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "common/http/client.h"
+#include "tests/extender/build.h"
+#include "tests/sim/kube/cluster.h"
+
+namespace tessera::extender {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Quoted(const std::string& text) {
+  json::Writer writer;
+  writer.String(text);
+  return writer.Take();
+}
+
+/// True as soon as `check` is; false if it never is.
+template <typename Check>
+bool Soon(Check check) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!check()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+/// One running extender and a scheduler's connection to it.
+class Running {
+ public:
+  Running(std::unique_ptr<kube::Client> watch, std::unique_ptr<kube::Client> bind,
+          const Clock& clock)
+      : watch_(std::move(watch)), bind_(std::move(bind)), service_(*watch_, *bind_, clock, {}) {
+    const auto port = service_.Start();
+    EXPECT_TRUE(port) << port.error().message;
+    http_ = std::make_unique<http::Client>(
+        http::ClientOptions{.base_url = "http://127.0.0.1:" + std::to_string(*port),
+                            .ca_file = "",
+                            .cert_file = "",
+                            .key_file = ""});
+  }
+  bool Ready() {
+    return Soon([&] { return http_->Get("/readyz")->status == 200; });
+  }
+  std::string Post(const std::string& verb, const std::string& body) {
+    const auto answer = http_->Post("/" + verb, body);
+    EXPECT_TRUE(answer) << answer.error().message;
+    return answer ? answer->body : "";
+  }
+  std::string Metrics() { return http_->Get("/metrics")->body; }
+
+ private:
+  std::unique_ptr<kube::Client> watch_;
+  std::unique_ptr<kube::Client> bind_;
+  Service service_;
+  std::unique_ptr<http::Client> http_;
+};
+
+class ServiceTest : public sim::ClusterTest {
+ protected:
+  void SetUp() override {
+    const std::string inventory = Quoted(contract::EncodeInventory(Gpus("n", 1)));
+    ASSERT_TRUE(client_->Post(
+        "/api/v1/nodes", R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"n","annotations":)"
+                         R"({"tessera.dev/inventory":)" +
+                             inventory + "}}}"));
+  }
+  std::unique_ptr<Running> Run() {
+    auto running = std::make_unique<Running>(MakeClient(), MakeClient(), clock_);
+    EXPECT_TRUE(running->Ready());
+    return running;
+  }
+  void CreatePod(const std::string& name) {
+    const auto created = client_->Post(
+        sim::kPods, R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name +
+                        R"(","labels":{"tessera.dev/managed":"true"}},"spec":)"
+                        R"({"containers":[{"name":"c","image":"x","resources":{"limits":)"
+                        R"({"tessera.dev/gpu-memory":"600","tessera.dev/gpu-cores":"50"},)"
+                        R"("requests":{"tessera.dev/gpu-memory":"600",)"
+                        R"("tessera.dev/gpu-cores":"50"}}}]}})");
+    ASSERT_TRUE(created) << created.error().message;
+  }
+  std::string Path(const std::string& pod) { return std::string(sim::kPods) + "/" + pod; }
+  std::string Filter(Running& running, const std::string& pod) {
+    return running.Post("filter", "{\"Pod\":" + json::Dump(client_->Get(Path(pod)).value()) +
+                                      R"(,"Nodes":null,"NodeNames":["n"]})");
+  }
+  std::string Bind(Running& running, const std::string& pod) {
+    return running.Post("bind", R"({"PodName":")" + pod +
+                                    R"(","PodNamespace":"default","PodUID":")" +
+                                    Text(Path(pod), {"metadata", "uid"}) + R"(","Node":"n"})");
+  }
+};
+
+constexpr const char* kPasses = R"("NodeNames":["n"])";
+constexpr const char* kBound = R"({"Error":""})";
+
+TEST_F(ServiceTest, BindsAPodAndRefusesTheOneThatDoesNotFitAnyMore) {
+  const auto running = Run();
+  CreatePod("p");
+  CreatePod("q");
+  EXPECT_THAT(Filter(*running, "p"), HasSubstr(kPasses));
+  EXPECT_EQ(Bind(*running, "p"), kBound);
+  EXPECT_EQ(Text(Path("p"), {"spec", "nodeName"}), "n");
+  EXPECT_EQ(Text(Path("p"), {"metadata", "annotations", "tessera.dev/c0-limits"}),
+            "v1 fixed-share n-0:600:50");
+  EXPECT_THAT(Filter(*running, "q"),
+              HasSubstr("insufficient GPU memory: 600 MiB asked, at most 400 MiB free"));
+  EXPECT_THAT(Bind(*running, "q"), HasSubstr("no room any more"));
+  EXPECT_EQ(Text(Path("q"), {"spec", "nodeName"}), "");
+  EXPECT_THAT(
+      running->Metrics(),
+      HasSubstr("tessera_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-0\"} 629145600"));
+}
+
+TEST_F(ServiceTest, ARestartKnowsWhatWasBound) {
+  CreatePod("p");
+  CreatePod("q");
+  {
+    const auto running = Run();
+    EXPECT_EQ(Bind(*running, "p"), kBound);
+  }
+  const auto running = Run();
+  EXPECT_THAT(Filter(*running, "q"), HasSubstr("insufficient GPU memory"));
+  EXPECT_EQ(Bind(*running, "p"), kBound) << "again, after a restart";
+}
+
+TEST_F(ServiceTest, GpusOfEndedAndDeletedPodsAreFreeAgainThoughTheWatchWasCut) {
+  const auto running = Run();
+  CreatePod("p");
+  CreatePod("q");
+  EXPECT_EQ(Bind(*running, "p"), kBound);
+  EXPECT_THAT(Filter(*running, "q"), HasSubstr("insufficient GPU memory"));
+  api_->CutWatches();
+  ASSERT_TRUE(client_->Patch(Path("p") + "/status", kube::PatchType::kMerge,
+                             R"({"status":{"phase":"Succeeded"}})"));
+  EXPECT_TRUE(Soon([&] { return Filter(*running, "q").find(kPasses) != std::string::npos; }));
+  EXPECT_EQ(Bind(*running, "q"), kBound);
+  CreatePod("r");
+  api_->ExpireWatches();
+  ASSERT_TRUE(client_->Delete(Path("q") + "?gracePeriodSeconds=0"));
+  EXPECT_TRUE(Soon([&] { return Filter(*running, "r").find(kPasses) != std::string::npos; }));
+}
+
+TEST_F(ServiceTest, ALostAnswerToTheBindingIsFoundOut) {
+  const auto running = Run();
+  CreatePod("p");
+  api_->faults().Add(
+      {.kind = sim::Fault::Kind::kDropAfter, .method = "POST", .path = ".*/binding"});
+  EXPECT_EQ(Bind(*running, "p"), kBound);
+  EXPECT_EQ(Text(Path("p"), {"spec", "nodeName"}), "n");
+  EXPECT_EQ(api_->journal().Count("POST", ".*/p/binding"), 1u);
+}
+
+TEST_F(ServiceTest, ABrokenServerGetsAnErrorAndTheNextBindSucceeds) {
+  const auto running = Run();
+  CreatePod("p");
+  api_->faults().Add({.method = "POST", .path = ".*/binding", .times = 1, .code = 500});
+  EXPECT_NE(Bind(*running, "p"), kBound);
+  EXPECT_THAT(Filter(*running, "p"), HasSubstr(kPasses)) << "back to the node whose GPUs it holds";
+  EXPECT_EQ(Bind(*running, "p"), kBound);
+}
+
+TEST_F(ServiceTest, OneWriteAPod) {
+  const auto running = Run();
+  CreatePod("p");
+  Filter(*running, "p");
+  api_->journal().Clear();
+  EXPECT_EQ(Bind(*running, "p"), kBound);
+  EXPECT_EQ(api_->journal().Count("POST", ".*"), 1u);
+  EXPECT_EQ(api_->journal().Count("PATCH", ".*") + api_->journal().Count("PUT", ".*"), 0u);
+}
+
+}  // namespace
+}  // namespace tessera::extender
