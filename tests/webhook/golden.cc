@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "common/json/json.h"
-#include "tests/webhook/apply_patch.h"
+#include "common/json/json_patch.h"
 #include "webhook/delivery.h"
 
 namespace tessera::webhook {
@@ -75,7 +75,7 @@ std::string PatchReview(std::string_view review, const Patch& patch) {
   Patch moved = patch;
   for (Operation& operation : moved) operation.path.insert(0, "/request/object");
   const auto operations = json::Parse(EncodePatch(moved)).value();
-  const auto ok = ApplyPatch(document, operations);
+  const auto ok = json::ApplyPatch(document, operations);
   if (!ok) throw std::runtime_error("patch does not apply: " + ok.error().message);
   return json::Dump(document);
 }
