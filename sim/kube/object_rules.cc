@@ -238,7 +238,7 @@ void SetMetadata(Document& object, const char* field, std::string_view value) {
 
 void RemoveMetadata(Document& object, const char* field) {
   if (Value* metadata = Member(object, "metadata"); metadata != nullptr && metadata->IsObject()) {
-    metadata->RemoveMember(field);
+    metadata->EraseMember(field);
   }
 }
 
@@ -312,7 +312,7 @@ Reply<void> PrepareUpdate(const Target& target, const Value& old, Document& obje
     }
   }
   const auto keep = [&](const char* part) {
-    object.RemoveMember(part);
+    object.EraseMember(part);
     if (const Value* kept = json::Find(old, part))
       Set(object, part, Value(*kept, allocator), allocator);
   };
