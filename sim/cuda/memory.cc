@@ -125,6 +125,7 @@ bool AddressMap::Covers(CUdeviceptr address, std::size_t bytes) const {
     const auto found = Find(address);
     if (!found || !found->accessible) return false;
     address = found->base + found->bytes;
+    if (address < end && found->kind != MemoryKind::kVmm) return false;
   } while (address < end);
   return true;
 }

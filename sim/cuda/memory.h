@@ -84,7 +84,8 @@ class AddressMap {
   }
   std::optional<Allocation> Find(CUdeviceptr address) const;
   std::vector<Allocation> TakeOf(const Context& ctx);
-  /// True if [address, address + bytes) is known and accessible without a gap.
+  /// True if [address, address + bytes) is accessible and lies in one allocation, or in mappings
+  /// without a gap.
   bool Covers(CUdeviceptr address, std::size_t bytes) const;
   /// True if any address of the stretch is known.
   bool Touches(CUdeviceptr address, std::size_t bytes) const;

@@ -19,6 +19,15 @@ using tessera::sim::gpu::kKernelsPtx;
 
 void Say(const char* question, long long answer) { std::printf("%s: %lld\n", question, answer); }
 
+/// A value that the enumeration does not have, as a careless program passes it.
+template <typename Enumeration>
+Enumeration Value(int number) {
+  Enumeration value{};
+  static_assert(sizeof(value) == sizeof(number));
+  std::memcpy(&value, &number, sizeof(value));
+  return value;
+}
+
 CUcontext Primary() {
   CUcontext ctx = nullptr;
   cuInit(0);
@@ -107,10 +116,9 @@ void Devices() {
   Say("cuDeviceGetName short length", static_cast<long long>(std::strlen(text)));
   Say("cuDeviceGetName null", cuDeviceGetName(nullptr, 4, 0));
   Say("cuDeviceGetName 99", cuDeviceGetName(text, 64, 99));
-  Say("cuDeviceGetAttribute 0",
-      cuDeviceGetAttribute(&value, static_cast<CUdevice_attribute>(0), 0));
+  Say("cuDeviceGetAttribute 0", cuDeviceGetAttribute(&value, Value<CUdevice_attribute>(0), 0));
   Say("cuDeviceGetAttribute 9999",
-      cuDeviceGetAttribute(&value, static_cast<CUdevice_attribute>(9999), 0));
+      cuDeviceGetAttribute(&value, Value<CUdevice_attribute>(9999), 0));
   Say("cuDeviceGetAttribute 99th device",
       cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 99));
   Say("cuDeviceTotalMem null", cuDeviceTotalMem_v2(nullptr, 0));
@@ -286,7 +294,7 @@ void Contexts() {
   Say("cuCtxGetLimit stack value", static_cast<long long>(limit));
   Say("cuCtxGetLimit heap value",
       (cuCtxGetLimit(&limit, CU_LIMIT_MALLOC_HEAP_SIZE), static_cast<long long>(limit)));
-  Say("cuCtxGetLimit 999", cuCtxGetLimit(&limit, static_cast<CUlimit>(999)));
+  Say("cuCtxGetLimit 999", cuCtxGetLimit(&limit, Value<CUlimit>(999)));
 }
 
 void Streams() {
@@ -626,7 +634,7 @@ void Graphs() {
 
 void Lookup(const char* name, int version, cuuint64_t flags) {
   void* function = reinterpret_cast<void*>(8);
-  auto status = static_cast<CUdriverProcAddressQueryResult>(77);
+  auto status = Value<CUdriverProcAddressQueryResult>(77);
   const CUresult result = cuGetProcAddress_v2(name, &function, version, flags, &status);
   std::printf("lookup %s %d %d: result %d status %d null %d\n", name, version,
               static_cast<int>(flags), result, status, function == nullptr);
