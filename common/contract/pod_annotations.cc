@@ -252,7 +252,8 @@ Result<binpack::DeviceSelector> PodAnnotations::ReadSelector() const {
   }
   if (!ok) return tl::make_unexpected(ok.error());
   const auto each = [&](std::string_view name, auto push) {
-    for (const auto entry : Split(Get(name).value_or(""))) {
+    const std::string text = Get(name).value_or("");
+    for (const auto entry : Split(text)) {
       if (!entry.empty()) push(entry);
     }
   };

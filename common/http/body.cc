@@ -100,8 +100,9 @@ Body ReadBody(const Headers& headers, std::size_t limit, const ByteSource& sourc
   }
   if (length == lengths_end) return std::string();
   const auto size = Number(length->second, 10);
-  const bool agree = std::all_of(length, lengths_end,
-                                 [&](const auto& other) { return other.second == length->second; });
+  const bool agree = std::all_of(length, lengths_end, [first = length](const auto& other) {
+    return other.second == first->second;
+  });
   if (!size || !agree) return Refuse(400, "Content-Length is not one number");
   if (*size > limit) return TooLarge(limit);
   std::string body;

@@ -210,12 +210,14 @@ TEST(PodRequest, SelectorsMatchWholeWordsInOurListsAndSubstringsInHamis) {
   EXPECT_EQ(ours.models_none, (std::vector<binpack::ModelPattern>{{"V100", true}}));
   EXPECT_EQ(ours.uuids_any, (std::vector<std::string>{"GPU-a"}));
   EXPECT_EQ(ours.uuids_none, (std::vector<std::string>{"GPU-b"}));
-  auto hami = get(R"("nvidia.com/use-gputype":"A100,","nvidia.com/nouse-gputype":"PG5",)"
-                  R"("nvidia.com/use-gpuuuid":"GPU-a","nvidia.com/nouse-gpuuuid":"GPU-b,GPU-c")");
+  auto hami = get(
+      R"("nvidia.com/use-gputype":"A100,","nvidia.com/nouse-gputype":"PG5",)"
+      R"("nvidia.com/use-gpuuuid":"GPU-a","nvidia.com/nouse-gpuuuid":"GPU-b,GPU-11111111-2222-3333-4444-555555555555")");
   EXPECT_EQ(hami.models_any, (std::vector<binpack::ModelPattern>{{"A100", false}}));
   EXPECT_EQ(hami.models_none, (std::vector<binpack::ModelPattern>{{"PG5", false}}));
   EXPECT_EQ(hami.uuids_any, (std::vector<std::string>{"GPU-a"}));
-  EXPECT_EQ(hami.uuids_none, (std::vector<std::string>{"GPU-b", "GPU-c"}));
+  EXPECT_EQ(hami.uuids_none,
+            (std::vector<std::string>{"GPU-b", "GPU-11111111-2222-3333-4444-555555555555"}));
 }
 
 TEST(PodRequest, ErrorsNameTheAnnotation) {
