@@ -1,7 +1,9 @@
 #pragma once
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,11 +31,13 @@ class Shared {
   T* value_;
 };
 
-/// Runs `body` in a child that ends without running exit handlers.
+/// Runs `body` in a child that ends without running exit handlers, and with its parent: a failed
+/// test leaves nobody behind.
 template <typename Body>
 pid_t Fork(const Body& body) {
   const pid_t pid = fork();
   if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     body();
     _exit(0);
   }
@@ -51,8 +55,12 @@ inline void Kill(pid_t pid) {
   Wait(pid);
 }
 
+/// Ends the test program if that takes a minute: the child that should say so has died.
 inline void SpinUntil(const std::atomic<int>& value, int wanted) {
-  while (value.load() < wanted) usleep(50);
+  for (int i = 0; value.load() < wanted; ++i) {
+    if (i > 1'000'000) abort();
+    usleep(50);
+  }
 }
 
 }  // namespace tessera::test

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -8,11 +9,15 @@
 
 namespace tessera::test {
 
-/// A folder of its own, gone with the object.
+/// A folder of its own, gone with the object. In memory where that is possible, as a container's
+/// is.
 class TempDir {
  public:
   TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "tessera-XXXXXX").string();
+    const bool has_memory = access("/dev/shm", W_OK) == 0;
+    const std::filesystem::path base =
+        has_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::string name = (base / "tessera-XXXXXX").string();
     path_ = mkdtemp(name.data());
   }
   ~TempDir() {
