@@ -21,21 +21,6 @@ struct Copy {
   Side from_side = Side::kDevice;
 };
 
-/// A stream of the caller's, or none with the error.
-struct Target {
-  Current current;
-  StreamPtr stream;
-  ContextPtr owner;
-  CUresult error;
-
-  Target(CUstream handle, bool per_thread) : error(current.error()) {
-    if (error != CUDA_SUCCESS) return;
-    stream = FindStream(current.ctx(), handle, per_thread);
-    if (stream != nullptr) owner = stream->ctx.lock();
-    if (owner == nullptr) error = CUDA_ERROR_INVALID_HANDLE;
-  }
-};
-
 bool IsPageable(std::uint64_t address) { return !TheDriver().memory.Find(address); }
 
 bool IsGood(std::uint64_t address, std::size_t bytes, Side side) {

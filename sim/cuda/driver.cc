@@ -212,6 +212,13 @@ StreamPtr FindStream(const ContextPtr& ctx, CUstream handle, bool per_thread) {
   return stream;
 }
 
+Target::Target(CUstream handle, bool per_thread) : error(current.error()) {
+  if (error != CUDA_SUCCESS) return;
+  stream = FindStream(current.ctx(), handle, per_thread);
+  if (stream != nullptr) owner = stream->ctx.lock();
+  if (owner == nullptr) error = CUDA_ERROR_INVALID_HANDLE;
+}
+
 namespace {
 
 /// Marks only grow: two threads may submit to one stream at once.

@@ -109,6 +109,17 @@ void DestroyContext(const ContextPtr& ctx);
 /// The stream that a handle means for `ctx`: 0 is the legacy stream, or the thread's own where
 /// `per_thread`. Null: not a stream of a living context.
 StreamPtr FindStream(const ContextPtr& ctx, CUstream handle, bool per_thread);
+/// The current context and the stream that a caller named, with the stream's own context; or the
+/// error: Current's, or CUDA_ERROR_INVALID_HANDLE.
+struct Target {
+  Current current;
+  StreamPtr stream;
+  ContextPtr owner;
+  CUresult error;
+
+  Target(CUstream handle, bool per_thread);
+};
+
 /// Queues an operation on a stream and keeps the marks that synchronisation waits for.
 std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation);
 /// Waits until a context's queue up to `number` is done; the context's sticky error, if any.

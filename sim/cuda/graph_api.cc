@@ -50,21 +50,19 @@ CUresult MakeKernel(const CUDA_KERNEL_NODE_PARAMS* params, GraphNode& node) {
   return work.error;
 }
 
-CUresult LaunchGraph(CUgraphExec handle, CUstream stream_handle, bool per_thread) {
-  const Current current;
-  if (!current) return current.error();
+CUresult LaunchGraph(CUgraphExec handle, CUstream stream, bool per_thread) {
+  const Target target(stream, per_thread);
+  if (target.error != CUDA_SUCCESS) return target.error;
   const auto exec = TheDriver().graph_execs.Find(handle);
   if (exec == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  const StreamPtr stream = FindStream(current.ctx(), stream_handle, per_thread);
-  const ContextPtr owner = stream == nullptr ? nullptr : stream->ctx.lock();
-  if (owner == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   for (const GraphNodePtr& node : exec->nodes) {
     if (node->kind == NodeKind::kKernel) {
-      SubmitTo(*owner, *stream, {.gpu_ns = node->gpu_ns, .raises = node->raises});
+      SubmitTo(*target.owner, *target.stream, {.gpu_ns = node->gpu_ns, .raises = node->raises});
     } else if (node->kind == NodeKind::kHost) {
-      SubmitTo(*owner, *stream, {.action = [host = node->host](std::uint64_t, bool skipped) {
-        if (!skipped) host.fn(host.userData);
-      }});
+      SubmitTo(*target.owner, *target.stream,
+               {.action = [host = node->host](std::uint64_t, bool skipped) {
+                 if (!skipped) host.fn(host.userData);
+               }});
     }
   }
   return CUDA_SUCCESS;

@@ -7,20 +7,17 @@ using namespace tessera::sim::cuda;
 
 namespace {
 
-CUresult Run(CUfunction handle, const Launch& launch, CUstream stream_handle, bool per_thread) {
+CUresult Run(CUfunction handle, const Launch& launch, CUstream stream, bool per_thread) {
   if (TheDriver().noop) return CUDA_SUCCESS;
-  const Current current;
-  if (!current) return current.error();
+  const Target target(stream, per_thread);
+  if (target.error != CUDA_SUCCESS) return target.error;
   const FunctionPtr function = TheDriver().functions.Find(handle);
-  const StreamPtr stream = FindStream(current.ctx(), stream_handle, per_thread);
-  if (function == nullptr || stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  const ContextPtr owner = stream->ctx.lock();
-  if (owner == nullptr || (!function->contextless && owner != function->ctx.lock())) {
+  if (function == nullptr || (!function->contextless && target.owner != function->ctx.lock())) {
     return CUDA_ERROR_INVALID_HANDLE;
   }
   const KernelWork work = WorkOf(*function, launch);
   if (work.error != CUDA_SUCCESS) return work.error;
-  SubmitTo(*owner, *stream, {.gpu_ns = work.gpu_ns, .raises = work.raises});
+  SubmitTo(*target.owner, *target.stream, {.gpu_ns = work.gpu_ns, .raises = work.raises});
   return CUDA_SUCCESS;
 }
 

@@ -7,21 +7,6 @@ using namespace tessera::sim::cuda;
 
 namespace {
 
-/// The current context and a stream that the caller named.
-struct Named {
-  Current current;
-  StreamPtr stream;
-  ContextPtr owner;
-  CUresult error;
-
-  Named(CUstream handle, bool per_thread) : error(current.error()) {
-    if (error != CUDA_SUCCESS) return;
-    stream = FindStream(current.ctx(), handle, per_thread);
-    if (stream != nullptr) owner = stream->ctx.lock();
-    if (owner == nullptr) error = CUDA_ERROR_INVALID_HANDLE;
-  }
-};
-
 CUresult Create(CUstream* out, unsigned int flags, int priority) {
   const Current current;
   if (!current) return current.error();
@@ -47,7 +32,7 @@ CUresult Destroy(CUstream handle) {
 }
 
 CUresult Query(CUstream handle, bool per_thread) {
-  const Named named(handle, per_thread);
+  const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
   const bool done = named.owner->device->engine->IsDone(LastOf(*named.owner, *named.stream));
   if (const int fault = named.owner->fault->load()) return static_cast<CUresult>(fault);
@@ -55,7 +40,7 @@ CUresult Query(CUstream handle, bool per_thread) {
 }
 
 CUresult Synchronize(CUstream handle, bool per_thread) {
-  const Named named(handle, per_thread);
+  const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
   const CUresult result = WaitFor(*named.owner, LastOf(*named.owner, *named.stream));
   if (result == CUDA_SUCCESS) TrimPools(*named.owner->device);
@@ -65,7 +50,7 @@ CUresult Synchronize(CUstream handle, bool per_thread) {
 /// One queue per device runs in order of submission, so that within a device there is nothing to
 /// wait for; across devices the queue waits.
 CUresult WaitEvent(CUstream handle, CUevent event_handle, bool per_thread) {
-  const Named named(handle, per_thread);
+  const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
   const EventPtr event = TheDriver().events.Find(event_handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
@@ -84,7 +69,7 @@ CUresult WaitEvent(CUstream handle, CUevent event_handle, bool per_thread) {
 }
 
 CUresult LaunchHost(CUstream handle, CUhostFn function, void* user_data, bool per_thread) {
-  const Named named(handle, per_thread);
+  const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
   if (function == nullptr) return CUDA_ERROR_INVALID_VALUE;
   SubmitTo(*named.owner, *named.stream,
@@ -97,7 +82,7 @@ CUresult LaunchHost(CUstream handle, CUhostFn function, void* user_data, bool pe
 /// Unlike a host function, a callback is also called, with the error, after the context has failed.
 CUresult AddCallback(CUstream handle, CUstreamCallback callback, void* user_data,
                      unsigned int flags, bool per_thread) {
-  const Named named(handle, per_thread);
+  const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
   if (callback == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   SubmitTo(
@@ -110,18 +95,18 @@ CUresult AddCallback(CUstream handle, CUstreamCallback callback, void* user_data
 
 template <typename Value, typename From>
 CUresult Ask(CUstream handle, bool per_thread, Value* value, From from) {
-  const Named named(handle, per_thread);
+  const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
   if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *value = from(named);
   return CUDA_SUCCESS;
 }
 
-unsigned int FlagsOf(const Named& named) { return named.stream->flags; }
-int PriorityOf(const Named& named) { return named.stream->priority; }
-unsigned long long IdOf(const Named& named) { return named.stream->id; }
-CUcontext ContextOf(const Named& named) { return reinterpret_cast<CUcontext>(named.owner.get()); }
-CUstreamCaptureStatus NotCapturing(const Named&) { return CU_STREAM_CAPTURE_STATUS_NONE; }
+unsigned int FlagsOf(const Target& named) { return named.stream->flags; }
+int PriorityOf(const Target& named) { return named.stream->priority; }
+unsigned long long IdOf(const Target& named) { return named.stream->id; }
+CUcontext ContextOf(const Target& named) { return reinterpret_cast<CUcontext>(named.owner.get()); }
+CUstreamCaptureStatus NotCapturing(const Target&) { return CU_STREAM_CAPTURE_STATUS_NONE; }
 
 CUresult NoCapture() {
   const Current current;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 
 #include "common/abi/cuda.h"
 #include "sim/cuda/objects.h"
@@ -25,4 +28,54 @@ struct Physical {
 std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::size_t bytes,
                                        CUresult& error);
 
+/// A handle of cuMemCreate and how often it was given out.
+struct Handle {
+  std::shared_ptr<Physical> physical;
+  unsigned int references = 0;
+};
+
+/// One cuMemMap.
+struct Mapping {
+  std::size_t bytes = 0;
+  CUmemGenericAllocationHandle handle = 0;
+  std::shared_ptr<Physical> physical;
+  CUmemAccess_flags access = CU_MEM_ACCESS_FLAGS_PROT_NONE;
+};
+
+/// Reservations, handles and mappings of a process. Thread-safe by its mutex.
+struct Vmm {
+  std::mutex mu;  ///< guards the rest
+  std::map<CUdeviceptr, std::size_t> reservations;
+  std::map<CUmemGenericAllocationHandle, Handle> handles;
+  std::map<CUdeviceptr, Mapping> mappings;
+  CUmemGenericAllocationHandle next_handle = 0x7e55e7a0000001;
+};
+
+/// This process's; never destroyed.
+Vmm& TheVmm();
+
+/// True if the stretch lies in one reservation. REQUIRES: vmm.mu is held.
+bool IsReserved(const Vmm& vmm, CUdeviceptr address, std::size_t bytes);
+/// True if any of it is mapped. REQUIRES: vmm.mu is held.
+bool IsMapped(const Vmm& vmm, CUdeviceptr address, std::size_t bytes);
+/// The mapping at an address, or the end. REQUIRES: vmm.mu is held.
+std::map<CUdeviceptr, Mapping>::const_iterator FindMapping(const Vmm& vmm, CUdeviceptr address);
+
+/// Calls `visit` for the mappings that make up exactly this stretch; false: they do not.
+/// REQUIRES: vmm.mu is held.
+template <typename Visitor>
+bool ForMappings(Vmm& vmm, CUdeviceptr address, std::size_t bytes, Visitor visit) {
+  const CUdeviceptr end = address + bytes;
+  for (CUdeviceptr at = address; at < end;) {
+    const auto found = vmm.mappings.find(at);
+    if (found == vmm.mappings.end() || found->second.bytes > end - at) return false;
+    at += found->second.bytes;
+  }
+  for (CUdeviceptr at = address; at < end;) {
+    const auto found = vmm.mappings.find(at);
+    at += found->second.bytes;
+    visit(found);
+  }
+  return true;
+}
 }  // namespace tessera::sim::cuda

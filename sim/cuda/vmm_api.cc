@@ -1,68 +1,13 @@
 #include <sys/mman.h>
-#include <unistd.h>
-
-#include <map>
 
 #include "common/abi/cuda_more.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/journal.h"
-#include "sim/cuda/noop.h"
 #include "sim/cuda/vmm.h"
 
-namespace tessera::sim::cuda {
-
-Physical::~Physical() {
-  if (fd < 0) return;
-  close(fd);
-  device->Release(bytes);
-}
-
-std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::size_t bytes,
-                                       CUresult& error) {
-  Device& device = *FindDevice(prop.location.id);
-  error = CUDA_ERROR_OUT_OF_MEMORY;
-  // Needs no context: this may be the first that the process has of the device.
-  if (!device.state->Attach() || !device.Reserve(bytes)) return nullptr;
-  auto physical = std::make_shared<Physical>();
-  physical->device = &device;
-  physical->bytes = bytes;
-  physical->prop = prop;
-  physical->fd = memfd_create("tessera-sim-device-memory", MFD_CLOEXEC);
-  if (physical->fd < 0) {
-    device.Release(bytes);
-    return nullptr;
-  }
-  if (ftruncate(physical->fd, static_cast<off_t>(bytes)) != 0) return nullptr;
-  error = CUDA_SUCCESS;
-  return physical;
-}
+using namespace tessera::sim::cuda;
 
 namespace {
-
-struct Handle {
-  std::shared_ptr<Physical> physical;
-  unsigned int references = 0;
-};
-
-struct Mapping {
-  std::size_t bytes = 0;
-  CUmemGenericAllocationHandle handle = 0;
-  std::shared_ptr<Physical> physical;
-  CUmemAccess_flags access = CU_MEM_ACCESS_FLAGS_PROT_NONE;
-};
-
-struct Vmm {
-  std::mutex mu;  ///< guards the rest
-  std::map<CUdeviceptr, std::size_t> reservations;
-  std::map<CUmemGenericAllocationHandle, Handle> handles;
-  std::map<CUdeviceptr, Mapping> mappings;
-  CUmemGenericAllocationHandle next_handle = 0x7e55e7a0000001;
-};
-
-Vmm& TheVmm() {
-  static Vmm& vmm = *new Vmm;
-  return vmm;
-}
 
 bool IsAligned(std::uint64_t value) { return value % kVmmGranuleBytes == 0; }
 void* Pointer(CUdeviceptr address) { return reinterpret_cast<void*>(address); }
@@ -76,41 +21,6 @@ CUresult CheckProp(const CUmemAllocationProp* prop) {
   if (FindDevice(prop->location.id) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   const bool exportable = prop->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE;
   return exportable ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
-}
-
-/// REQUIRES: vmm.mu is held.
-bool IsReserved(const Vmm& vmm, CUdeviceptr address, std::size_t bytes) {
-  const auto next = vmm.reservations.upper_bound(address);
-  if (next == vmm.reservations.begin()) return false;
-  const auto& [base, length] = *std::prev(next);
-  return address - base <= length && bytes <= length - (address - base);
-}
-
-/// REQUIRES: vmm.mu is held.
-bool IsMapped(const Vmm& vmm, CUdeviceptr address, std::size_t bytes) {
-  const auto next = vmm.mappings.lower_bound(address);
-  if (next != vmm.mappings.end() && next->first - address < bytes) return true;
-  if (next == vmm.mappings.begin()) return false;
-  const auto before = std::prev(next);
-  return before->first + before->second.bytes > address;
-}
-
-/// Calls `visit` for the mappings that make up exactly this stretch; false: they do not.
-/// REQUIRES: vmm.mu is held.
-template <typename Visitor>
-bool ForMappings(Vmm& vmm, CUdeviceptr address, std::size_t bytes, Visitor visit) {
-  const CUdeviceptr end = address + bytes;
-  for (CUdeviceptr at = address; at < end;) {
-    const auto found = vmm.mappings.find(at);
-    if (found == vmm.mappings.end() || found->second.bytes > end - at) return false;
-    at += found->second.bytes;
-  }
-  for (CUdeviceptr at = address; at < end;) {
-    const auto found = vmm.mappings.find(at);
-    at += found->second.bytes;
-    visit(found);
-  }
-  return true;
 }
 
 CUresult Reserve(CUdeviceptr* out, std::size_t bytes, std::size_t alignment, CUdeviceptr wanted,
@@ -246,9 +156,6 @@ CUresult Release(CUmemGenericAllocationHandle handle) {
 }
 
 }  // namespace
-}  // namespace tessera::sim::cuda
-
-using namespace tessera::sim::cuda;
 
 extern "C" {
 
@@ -299,11 +206,9 @@ CUresult cuMemGetAccess(unsigned long long* flags, const CUmemLocation* location
   if (flags == nullptr || location == nullptr) return CUDA_ERROR_INVALID_VALUE;
   Vmm& vmm = TheVmm();
   const std::lock_guard lock(vmm.mu);
-  const auto next = vmm.mappings.upper_bound(ptr);
-  if (next == vmm.mappings.begin()) return CUDA_ERROR_INVALID_VALUE;
-  const auto& [base, mapping] = *std::prev(next);
-  if (ptr - base >= mapping.bytes) return CUDA_ERROR_INVALID_VALUE;
-  *flags = mapping.access;
+  const auto found = FindMapping(vmm, ptr);
+  if (found == vmm.mappings.end()) return CUDA_ERROR_INVALID_VALUE;
+  *flags = found->second.access;
   return CUDA_SUCCESS;
 }
 
@@ -312,11 +217,9 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle* handle, void*
   if (handle == nullptr) return CUDA_ERROR_INVALID_VALUE;
   Vmm& vmm = TheVmm();
   const std::lock_guard lock(vmm.mu);
-  const auto at = reinterpret_cast<CUdeviceptr>(address);
-  const auto next = vmm.mappings.upper_bound(at);
-  if (next == vmm.mappings.begin()) return CUDA_ERROR_INVALID_VALUE;
-  const auto& [base, mapping] = *std::prev(next);
-  if (at - base >= mapping.bytes) return CUDA_ERROR_INVALID_VALUE;
+  const auto found = FindMapping(vmm, reinterpret_cast<CUdeviceptr>(address));
+  if (found == vmm.mappings.end()) return CUDA_ERROR_INVALID_VALUE;
+  const Mapping& mapping = found->second;
   Handle& kept = vmm.handles[mapping.handle];
   kept.physical = mapping.physical;
   ++kept.references;
