@@ -105,8 +105,10 @@ struct BodyReader {
   }
 };
 
+}  // namespace
+
 /// What arrives during one transfer.
-struct Reception {
+struct CurlTransport::Reception {
   CURL* easy;
   const HttpRequest& request;
   std::string body;
@@ -129,8 +131,6 @@ struct Reception {
     return !refused;
   }
 };
-
-}  // namespace
 
 struct CurlTransport::Handle {
   Handle() : easy(curl_easy_init()), multi(curl_multi_init()) {}
@@ -231,8 +231,29 @@ void CurlTransport::SetUp(Handle& handle) const {
   }
 }
 
-HttpAnswer CurlTransport::Send(const HttpRequest& request, const std::stop_token& stop) {
+HttpAnswer CurlTransport::Interpret(std::optional<CURLcode> code, const Handle& handle,
+                                    Reception& reception) {
   HttpAnswer answer;
+  long status = 0;
+  curl_off_t retry_after = 0;
+  curl_easy_getinfo(handle.easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(handle.easy, CURLINFO_RETRY_AFTER, &retry_after);
+  answer.body = std::move(reception.body);
+  if (!code) {
+    answer.stopped = true;
+    answer.error = "stopped";
+  } else if (*code != CURLE_OK && !(reception.refused && status >= 400)) {
+    answer.error = handle.error[0] != '\0' ? handle.error.data() : curl_easy_strerror(*code);
+    answer.outcome.not_sent = NotSent(*code, handle.easy);
+    answer.outcome.permanent = IsTlsSetup(*code) || reception.refused;
+  } else {
+    answer.outcome.status = static_cast<int>(status);
+    answer.outcome.retry_after = std::chrono::seconds(retry_after);
+  }
+  return answer;
+}
+
+HttpAnswer CurlTransport::Send(const HttpRequest& request, const std::stop_token& stop) {
   auto handle = Acquire();
   CURL* easy = handle->easy;
   SetUp(*handle);
@@ -269,22 +290,7 @@ HttpAnswer CurlTransport::Send(const HttpRequest& request, const std::stop_token
   const auto code = handle->Drive(stop);
   curl_multi_remove_handle(handle->multi, easy);
 
-  long status = 0;
-  curl_off_t retry_after = 0;
-  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
-  answer.body = std::move(reception.body);
-  if (!code) {
-    answer.stopped = true;
-    answer.error = "stopped";
-  } else if (*code != CURLE_OK && !(reception.refused && status >= 400)) {
-    answer.error = handle->error[0] != '\0' ? handle->error.data() : curl_easy_strerror(*code);
-    answer.outcome.not_sent = NotSent(*code, easy);
-    answer.outcome.permanent = IsTlsSetup(*code) || reception.refused;
-  } else {
-    answer.outcome.status = static_cast<int>(status);
-    answer.outcome.retry_after = std::chrono::seconds(retry_after);
-  }
+  HttpAnswer answer = Interpret(code, *handle, reception);
   Release(std::move(handle));
   return answer;
 }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -50,6 +51,9 @@ class CurlTransport {
 
  private:
   struct Handle;
+  struct Reception;
+  static HttpAnswer Interpret(std::optional<CURLcode> code, const Handle& handle,
+                              Reception& reception);
   std::unique_ptr<Handle> Acquire();
   void Release(std::unique_ptr<Handle> handle);
   void SetUp(Handle& handle) const;

@@ -1,48 +1,19 @@
 #include "sim/kube/object_rules.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <set>
 
 #include "common/json/json.h"
-#include "common/json/json_patch.h"
+#include "sim/kube/json_edit.h"
 #include "sim/object.h"
 
 namespace tessera::sim {
 namespace {
 
 using rapidjson::Document;
-using rapidjson::StringRef;
 using rapidjson::Value;
-
-Value* Member(Value& object, const char* name) {
-  if (!object.IsObject()) return nullptr;
-  const auto found = object.FindMember(name);
-  return found == object.MemberEnd() ? nullptr : &found->value;
-}
-
-/// The object at `name`, made anew if it is missing or something else.
-Value& ObjectAt(Value& parent, const char* name, Document::AllocatorType& allocator) {
-  Value* found = Member(parent, name);
-  if (found == nullptr) {
-    parent.AddMember(Value(name, allocator), Value(rapidjson::kObjectType), allocator);
-    found = Member(parent, name);
-  }
-  if (!found->IsObject()) found->SetObject();
-  return *found;
-}
-
-void Set(Value& parent, const char* name, Value value, Document::AllocatorType& allocator) {
-  if (Value* found = Member(parent, name)) {
-    *found = std::move(value);
-  } else {
-    parent.AddMember(Value(name, allocator), value, allocator);
-  }
-}
-
-void SetDefault(Value& parent, const char* name, Value value, Document::AllocatorType& allocator) {
-  if (json::Find(parent, name) == nullptr) Set(parent, name, std::move(value), allocator);
-}
 
 tl::unexpected<Refusal> Invalid(const Target& target, const std::string& name,
                                 const std::string& problem) {
@@ -120,104 +91,6 @@ Reply<void> PreparePod(const Target& target, Document& pod, const std::string& n
   status.AddMember("phase", "Pending", allocator);
   Set(pod, "status", std::move(status), allocator);
   return {};
-}
-
-const char* MergeKey(std::string_view list) {
-  static constexpr std::array<std::pair<std::string_view, const char*>, 13> kKeys = {{
-      {"containers", "name"},
-      {"initContainers", "name"},
-      {"ephemeralContainers", "name"},
-      {"env", "name"},
-      {"volumes", "name"},
-      {"imagePullSecrets", "name"},
-      {"schedulingGates", "name"},
-      {"volumeMounts", "mountPath"},
-      {"volumeDevices", "devicePath"},
-      {"ports", "containerPort"},
-      {"conditions", "type"},
-      {"addresses", "type"},
-      {"ownerReferences", "uid"},
-  }};
-  for (const auto& [name, key] : kKeys) {
-    if (name == list) return key;
-  }
-  return nullptr;
-}
-
-void MergeStrategically(Value& target, const Value& patch, Document::AllocatorType& allocator);
-
-void MergeList(Value& target, const Value& patch, const char* key,
-               Document::AllocatorType& allocator) {
-  for (const Value& entry : patch.GetArray()) {
-    const Value* wanted = json::Find(entry, key);
-    if (wanted == nullptr) continue;
-    Value* present = nullptr;
-    for (Value& each : target.GetArray()) {
-      const Value* id = json::Find(each, key);
-      if (id != nullptr && *id == *wanted) present = &each;
-    }
-    if (TextAt(entry, {"$patch"}) == "delete") {
-      if (present != nullptr) target.Erase(present);
-    } else if (present != nullptr) {
-      MergeStrategically(*present, entry, allocator);
-    } else {
-      target.PushBack(Value(entry, allocator), allocator);
-    }
-  }
-}
-
-void MergeStrategically(Value& target, const Value& patch, Document::AllocatorType& allocator) {
-  if (!patch.IsObject() || !target.IsObject()) {
-    target.CopyFrom(patch, allocator);
-    return;
-  }
-  for (const auto& [name, value] : patch.GetObject()) {
-    const auto present = target.FindMember(name);
-    const char* key = value.IsArray() ? MergeKey(json::View(name)) : nullptr;
-    if (value.IsNull()) {
-      if (present != target.MemberEnd()) target.EraseMember(present);
-    } else if (present == target.MemberEnd()) {
-      target.AddMember(Value(name, allocator), Value(value, allocator), allocator);
-    } else if (key != nullptr && present->value.IsArray()) {
-      MergeList(present->value, value, key, allocator);
-    } else {
-      MergeStrategically(present->value, value, allocator);
-    }
-  }
-}
-
-tl::unexpected<Refusal> BindingConflict(const std::string& pod, const std::string& why) {
-  return Refuse(409, "Conflict",
-                "Operation cannot be fulfilled on pods/binding \"" + pod + "\": " + why);
-}
-
-void MergeTexts(Value& metadata, const Value& binding, const char* field,
-                Document::AllocatorType& allocator) {
-  const Value* given = json::FindPath(binding, {"metadata", field});
-  if (given == nullptr || !given->IsObject() || given->MemberCount() == 0) return;
-  Value& into = ObjectAt(metadata, field, allocator);
-  for (const auto& [key, value] : given->GetObject()) {
-    const auto present = into.FindMember(key);
-    if (present != into.MemberEnd()) {
-      present->value.CopyFrom(value, allocator);
-    } else {
-      into.AddMember(Value(key, allocator), Value(value, allocator), allocator);
-    }
-  }
-}
-
-void SetScheduledCondition(Document& pod, WallTime now) {
-  auto& allocator = pod.GetAllocator();
-  Value condition(rapidjson::kObjectType);
-  condition.AddMember("type", "PodScheduled", allocator);
-  condition.AddMember("status", "True", allocator);
-  condition.AddMember("lastTransitionTime", json::String(Timestamp(now), allocator), allocator);
-  Value list(rapidjson::kArrayType);
-  list.PushBack(condition, allocator);
-  Value patch(rapidjson::kObjectType);
-  patch.AddMember("conditions", list, allocator);
-  Value& status = ObjectAt(pod, "status", allocator);
-  MergeStrategically(status, patch, allocator);
 }
 
 }  // namespace
@@ -330,55 +203,6 @@ Reply<void> PrepareUpdate(const Target& target, const Value& old, Document& obje
     }
   }
   return {};
-}
-
-Reply<void> ApplyBinding(Document& pod, const Value& binding, WallTime now) {
-  auto& allocator = pod.GetAllocator();
-  const std::string name = TextAt(pod, {"metadata", "name"});
-  const std::string node = TextAt(binding, {"target", "name"});
-  const std::string kind = TextAt(binding, {"target", "kind"});
-  if (node.empty())
-    return Refuse(422, "Invalid",
-                  "Binding \"" + name + "\" is invalid: target.name: Required value");
-  if (!kind.empty() && kind != "Node") {
-    return Refuse(
-        422, "Invalid",
-        "Binding \"" + name + "\" is invalid: target.kind: Unsupported value: \"" + kind + "\"");
-  }
-  const std::string given_name = TextAt(binding, {"metadata", "name"});
-  if (!given_name.empty() && given_name != name) {
-    return Refuse(400, "BadRequest", "name in URL does not match name in Binding object");
-  }
-  for (const auto& [field, words] : {std::pair<const char*, const char*>{"uid", "UID"},
-                                     {"resourceVersion", "ResourceVersion"}}) {
-    const std::string wanted = TextAt(binding, {"metadata", field});
-    const std::string has = TextAt(pod, {"metadata", field});
-    if (!wanted.empty() && wanted != has) {
-      return BindingConflict(name, std::string("Precondition failed: ") + words +
-                                       " in precondition: " + wanted + ", " + words +
-                                       " in object meta: " + has);
-    }
-  }
-  if (json::FindPath(pod, {"metadata", "deletionTimestamp"}) != nullptr) {
-    return BindingConflict(name, "pod " + name + " is being deleted, cannot be assigned to a host");
-  }
-  if (const std::string at = TextAt(pod, {"spec", "nodeName"}); !at.empty()) {
-    return BindingConflict(name, "pod " + name + " is already assigned to node \"" + at + "\"");
-  }
-  const Value* gates = json::FindPath(pod, {"spec", "schedulingGates"});
-  if (gates != nullptr && gates->IsArray() && !gates->Empty()) {
-    return BindingConflict(name, "pod " + name + " has non-empty .spec.schedulingGates");
-  }
-  Value& metadata = ObjectAt(pod, "metadata", allocator);
-  MergeTexts(metadata, binding, "annotations", allocator);
-  MergeTexts(metadata, binding, "labels", allocator);
-  Set(ObjectAt(pod, "spec", allocator), "nodeName", json::String(node, allocator), allocator);
-  SetScheduledCondition(pod, now);
-  return {};
-}
-
-void ApplyStrategicMerge(Document& object, const Value& patch) {
-  MergeStrategically(object, patch, object.GetAllocator());
 }
 
 }  // namespace tessera::sim

@@ -33,12 +33,4 @@ Reply<void> PrepareCreate(const Target& target, rapidjson::Document& object,
 Reply<void> PrepareUpdate(const Target& target, const rapidjson::Value& old,
                           rapidjson::Document& object);
 
-/// What POST pods/NAME/binding does to the pod: everything of kubernetes.md B.4.1.
-Reply<void> ApplyBinding(rapidjson::Document& pod, const rapidjson::Value& binding, WallTime now);
-
-/// Strategic merge patch, a subset: objects merge, null deletes, lists of objects merge by key
-/// where Kubernetes has one (containers, env, volumes, conditions, …) with "$patch": "delete";
-/// other lists are replaced. No other directives.
-void ApplyStrategicMerge(rapidjson::Document& object, const rapidjson::Value& patch);
-
 }  // namespace tessera::sim

@@ -6,6 +6,7 @@
 #include "common/http/status.h"
 #include "common/json/json.h"
 #include "common/json/json_patch.h"
+#include "sim/kube/strategic_merge.h"
 #include "sim/kube/watch.h"
 
 namespace tessera::sim {
@@ -83,7 +84,7 @@ Reply<Store::Mutation> PatchMutation(const http::Request& request) {
   const bool strategic = type.starts_with("application/strategic");
   return [patch, strategic](Document& object) -> Reply<void> {
     if (strategic) {
-      ApplyStrategicMerge(object, *patch);
+      ApplyStrategicMerge(object, *patch, object.GetAllocator());
     } else {
       json::ApplyMergePatch(object, *patch);
     }

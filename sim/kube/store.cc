@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/json/json.h"
+#include "sim/kube/binding.h"
 #include "sim/object.h"
 
 namespace tessera::sim {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "common/json/json.h"
+#include "sim/kube/binding.h"
+#include "sim/kube/strategic_merge.h"
 
 namespace tessera::sim {
 namespace {
@@ -168,7 +170,7 @@ TEST(ApplyStrategicMerge, MergesKnownListsByKey) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
     auto object = Read(c.before);
-    ApplyStrategicMerge(object, Read(c.patch));
+    ApplyStrategicMerge(object, Read(c.patch), object.GetAllocator());
     EXPECT_EQ(json::Dump(object), c.after);
   }
 }
