@@ -53,7 +53,8 @@ int Run(const Options& options, ShutdownSignal& shutdown) {
     return 1;
   }
   kube::Config bind_config = *config;
-  bind_config.request_timeout = options.service.bind_timeout;
+  // Half for waiting to try again, half for the last try.
+  bind_config.request_timeout = options.service.bind_timeout / 2;
   bind_config.retry.budget = options.service.bind_timeout / 2;
   const SystemClock clock;
   const auto watch_client = kube::MakeClient(*config, clock);
