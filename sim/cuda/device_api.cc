@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstring>
 
@@ -7,6 +9,7 @@ using tessera::sim::cuda::Device;
 using tessera::sim::cuda::FindDevice;
 using tessera::sim::cuda::Ready;
 using tessera::sim::cuda::TheDriver;
+namespace gpu = tessera::sim::gpu;
 
 namespace {
 
@@ -19,71 +22,66 @@ Device* Get(CUdevice ordinal, CUresult& error) {
   return device;
 }
 
-/// A data-centre GPU; -1: not an attribute.
-int AttributeOf(const Device& device, int attribute) {
+struct Attribute {
+  int attribute;
+  int value;
+};
+
+/// What does not depend on the configuration: a data-centre GPU's.
+constexpr std::array kAttributes = {
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y, 1024},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z, 64},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, 2147483647},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_PITCH, 2147483647},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, 65535},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z, 65535},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 49152},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 232448},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, 233472},
+    Attribute{CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY, 65536},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK, 65536},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR, 65536},
+    Attribute{CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR, 32},
+    Attribute{CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 1980000},
+    Attribute{CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 2619000},
+    Attribute{CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 5120},
+    Attribute{CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 52428800},
+    Attribute{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
+    Attribute{CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 3},
+    Attribute{CU_DEVICE_ATTRIBUTE_NUMA_ID, -1},  // of GPUs that are memory nodes of the host
+    Attribute{CU_DEVICE_ATTRIBUTE_GPU_OVERLAP, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_STREAM_PRIORITIES_SUPPORTED, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
+};
+
+int AttributeOf(const gpu::GpuConfig& config, int attribute) {
   switch (attribute) {
-    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X:
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y:
-      return 1024;
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z:
-      return 64;
-    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X:
-    case CU_DEVICE_ATTRIBUTE_MAX_PITCH:
-      return 2147483647;
-    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y:
-    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z:
-      return 65535;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK:
-      return 49152;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
-      return 232448;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR:
-      return 233472;
-    case CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY:
-    case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK:
-    case CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR:
-      return 65536;
-    case CU_DEVICE_ATTRIBUTE_WARP_SIZE:
-    case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR:
-      return 32;
-    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
-      return 1980000;
-    case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE:
-      return 2619000;
-    case CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH:
-      return 5120;
-    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE:
-      return 52428800;
-    case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
-      return 2048;
-    case CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT:
-      return 3;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
-      return device.config.sms;
+      return config.sms;
     case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID:
-      return device.config.index + 1;
+      return config.index + 1;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
-      return device.config.cc_major;
+      return config.cc_major;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
-      return device.config.cc_minor;
-    case CU_DEVICE_ATTRIBUTE_NUMA_ID:
-      return -1;  // of GPUs that are memory nodes of the host
-    case CU_DEVICE_ATTRIBUTE_GPU_OVERLAP:
-    case CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY:
-    case CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS:
-    case CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
-    case CU_DEVICE_ATTRIBUTE_STREAM_PRIORITIES_SUPPORTED:
-    case CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY:
-    case CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS:
-    case CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED:
-    case CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH:
-    case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
-    case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED:
-      return 1;
+      return config.cc_minor;
     default:
-      return 0;
+      break;
   }
+  for (const auto& [known, value] : kAttributes) {
+    if (known == attribute) return value;
+  }
+  return 0;
 }
 
 constexpr int kLastAttribute = 148;
@@ -136,7 +134,7 @@ CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice
   if (value == nullptr || attribute < 1 || static_cast<int>(attribute) > kLastAttribute) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  *value = AttributeOf(*device, attribute);
+  *value = AttributeOf(device->config, attribute);
   return CUDA_SUCCESS;
 }
 

@@ -37,6 +37,8 @@ CUresult RunEx(const CUlaunchConfig* config, CUfunction function, void** params,
 
 extern "C" {
 
+// NOLINTBEGIN(readability-function-size): the signatures are CUDA's.
+
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
                         unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                         unsigned int block_z, unsigned int shared_bytes, CUstream stream,
@@ -89,5 +91,7 @@ CUresult cuLaunchCooperativeKernel_ptsz(CUfunction function, unsigned int grid_x
       Run(function, {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, params},
           stream, true));
 }
+
+// NOLINTEND(readability-function-size)
 
 }  // extern "C"

@@ -32,6 +32,8 @@ CUresult Load(CUlibrary* out, const void* image) {
 
 extern "C" {
 
+// NOLINTBEGIN(readability-function-size): the signatures are CUDA's.
+
 CUresult cuLibraryLoadData(CUlibrary* library, const void* image, int*, void**, unsigned int, int*,
                            void**, unsigned int) {
   return Journal("cuLibraryLoadData", {}, Load(library, image));
@@ -76,5 +78,7 @@ CUresult cuLibraryGetModule(CUmodule* out, CUlibrary handle) {
   *out = reinterpret_cast<CUmodule>(module.get());
   return CUDA_SUCCESS;
 }
+
+// NOLINTEND(readability-function-size)
 
 }  // extern "C"

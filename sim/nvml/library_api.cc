@@ -8,6 +8,41 @@
 
 using namespace tessera::sim::nvml;
 
+namespace {
+
+struct ErrorText {
+  nvmlReturn_t code;
+  const char* text;
+};
+
+constexpr std::array kErrors = {
+    ErrorText{NVML_SUCCESS, "Success"},
+    ErrorText{NVML_ERROR_UNINITIALIZED, "Uninitialized"},
+    ErrorText{NVML_ERROR_INVALID_ARGUMENT, "Invalid Argument"},
+    ErrorText{NVML_ERROR_NOT_SUPPORTED, "Not Supported"},
+    ErrorText{NVML_ERROR_NO_PERMISSION, "Insufficient Permissions"},
+    ErrorText{NVML_ERROR_ALREADY_INITIALIZED, "Already Initialized"},
+    ErrorText{NVML_ERROR_NOT_FOUND, "Not Found"},
+    ErrorText{NVML_ERROR_INSUFFICIENT_SIZE, "Insufficient Size"},
+    ErrorText{NVML_ERROR_DRIVER_NOT_LOADED, "Driver Not Loaded"},
+    ErrorText{NVML_ERROR_TIMEOUT, "Timeout"},
+    ErrorText{NVML_ERROR_LIBRARY_NOT_FOUND, "NVML Shared Library Not Found"},
+    ErrorText{NVML_ERROR_FUNCTION_NOT_FOUND, "Function Not Found"},
+    ErrorText{NVML_ERROR_GPU_IS_LOST, "GPU is lost"},
+    ErrorText{NVML_ERROR_RESET_REQUIRED, "GPU requires reset"},
+    ErrorText{NVML_ERROR_OPERATING_SYSTEM, "GPU access blocked by the operating system"},
+    ErrorText{NVML_ERROR_LIB_RM_VERSION_MISMATCH, "Driver/library version mismatch"},
+    ErrorText{NVML_ERROR_IN_USE, "In use by another client"},
+    ErrorText{NVML_ERROR_MEMORY, "Insufficient Memory"},
+    ErrorText{NVML_ERROR_NO_DATA, "No data"},
+    ErrorText{NVML_ERROR_INSUFFICIENT_RESOURCES, "Insufficient Resources"},
+    ErrorText{NVML_ERROR_ARGUMENT_VERSION_MISMATCH, "Argument version mismatch"},
+    ErrorText{NVML_ERROR_NOT_READY, "System is not in ready state"},
+    ErrorText{NVML_ERROR_GPU_NOT_FOUND, "No supported GPUs were found"},
+};
+
+}  // namespace
+
 extern "C" {
 
 nvmlReturn_t nvmlInit(void) { return Start(); }
@@ -21,56 +56,10 @@ nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
 nvmlReturn_t nvmlShutdown(void) { return Stop(); }
 
 const char* nvmlErrorString(nvmlReturn_t result) {
-  switch (result) {
-    case NVML_SUCCESS:
-      return "Success";
-    case NVML_ERROR_UNINITIALIZED:
-      return "Uninitialized";
-    case NVML_ERROR_INVALID_ARGUMENT:
-      return "Invalid Argument";
-    case NVML_ERROR_NOT_SUPPORTED:
-      return "Not Supported";
-    case NVML_ERROR_NO_PERMISSION:
-      return "Insufficient Permissions";
-    case NVML_ERROR_ALREADY_INITIALIZED:
-      return "Already Initialized";
-    case NVML_ERROR_NOT_FOUND:
-      return "Not Found";
-    case NVML_ERROR_INSUFFICIENT_SIZE:
-      return "Insufficient Size";
-    case NVML_ERROR_DRIVER_NOT_LOADED:
-      return "Driver Not Loaded";
-    case NVML_ERROR_TIMEOUT:
-      return "Timeout";
-    case NVML_ERROR_LIBRARY_NOT_FOUND:
-      return "NVML Shared Library Not Found";
-    case NVML_ERROR_FUNCTION_NOT_FOUND:
-      return "Function Not Found";
-    case NVML_ERROR_GPU_IS_LOST:
-      return "GPU is lost";
-    case NVML_ERROR_RESET_REQUIRED:
-      return "GPU requires reset";
-    case NVML_ERROR_OPERATING_SYSTEM:
-      return "GPU access blocked by the operating system";
-    case NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-      return "Driver/library version mismatch";
-    case NVML_ERROR_IN_USE:
-      return "In use by another client";
-    case NVML_ERROR_MEMORY:
-      return "Insufficient Memory";
-    case NVML_ERROR_NO_DATA:
-      return "No data";
-    case NVML_ERROR_INSUFFICIENT_RESOURCES:
-      return "Insufficient Resources";
-    case NVML_ERROR_ARGUMENT_VERSION_MISMATCH:
-      return "Argument version mismatch";
-    case NVML_ERROR_NOT_READY:
-      return "System is not in ready state";
-    case NVML_ERROR_GPU_NOT_FOUND:
-      return "No supported GPUs were found";
-    default:
-      return "Unknown Error";
+  for (const auto& [code, text] : kErrors) {
+    if (code == result) return text;
   }
+  return "Unknown Error";
 }
 
 nvmlReturn_t nvmlSystemGetDriverVersion(char* version, unsigned int length) {

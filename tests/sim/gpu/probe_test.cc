@@ -35,5 +35,17 @@ void Compare(const std::string& probe) {
 TEST(Probe, TheDriverAnswersAsARealOne) { Compare("driver_probe"); }
 TEST(Probe, NvmlAnswersAsARealOne) { Compare("nvml_probe"); }
 
+TEST(Probe, NvmlShowsWhatTheContainerIsGiven) {
+  const Folder folder;
+  for (const auto& [visible, want] : {std::pair{"0", "\nindex: 0\n"}, {"none", "\nindex: 2\n"}}) {
+    Child child(std::string(TESSERA_BINARY_DIR) + "/bin/nvml_probe",
+                {{"TESSERA_SIM_GPUS", ""},
+                 {"TESSERA_SIM_STATE", folder.path()},
+                 {"TESSERA_SIM_VISIBLE", visible},
+                 {"CUDA_VISIBLE_DEVICES", ""}});
+    EXPECT_NE(child.Rest().find(want), std::string::npos) << visible;
+  }
+}
+
 }  // namespace
 }  // namespace tessera::sim::gpu
