@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/shutdown.h"
+#include "sim/apiserver/command.h"
 #include "sim/demo/demo.h"
 
 int main(int argc, char** argv) {
@@ -25,7 +26,26 @@ int main(int argc, char** argv) {
   demo_command->add_flag("--keep-running", demo.keep_running,
                          "after the checks leave everything running until Ctrl-C");
 
+  tessera::sim::ApiServerCommand api;
+  CLI::App* api_command = app.add_subcommand(
+      "apiserver", "Serve a Kubernetes API with objects in memory, until SIGTERM");
+  api_command->add_option("--port", api.port, "0: any free port")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  api_command->add_option("--port-file", api.port_file, "file to write the port to");
+  api_command->add_option("--kubeconfig-out", api.kubeconfig_out,
+                          "file for an administrator's kubeconfig");
+  CLI::Option* url = api_command->add_option("--webhook-url", api.webhook_url,
+                                             "mutating webhook that every new pod goes through");
+  CLI::Option* ca = api_command->add_option("--webhook-ca", api.webhook_ca, "PEM file of its CA");
+  url->needs(ca);
+  ca->needs(url);
+
   CLI11_PARSE(app, argc, argv);
-  tessera::log::Configure("tessera-sim", tessera::log::Format::kText, tessera::log::Level::kError);
+  using tessera::log::Level;
+  const bool serve = api_command->parsed();
+  tessera::log::Configure(serve ? "tessera-sim-apiserver" : "tessera-sim",
+                          tessera::log::Format::kText, serve ? Level::kInfo : Level::kError);
+  if (serve) return tessera::sim::RunApiServer(api, shutdown);
   return tessera::sim::RunDemo(demo, shutdown);
 }
