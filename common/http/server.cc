@@ -1,8 +1,10 @@
 #include "common/http/server.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -23,6 +25,13 @@ namespace {
 constexpr std::chrono::seconds kHandshakeTime{10};
 constexpr std::chrono::seconds kThreadIdleTime{10};
 
+/// How many files the process may open: connections must not use up what others need.
+std::size_t DescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  return std::max<std::size_t>(limit.rlim_cur, 16);
+}
+
 std::string First(const std::multimap<std::string, std::string>& map, const std::string& name) {
   const auto found = map.find(name);
   return found == map.end() ? std::string() : found->second;
@@ -39,7 +48,7 @@ struct Server::Impl {
   explicit Impl(ServerOptions given)
       : options(std::move(given)),
         engine{router, stop, options.max_body_bytes, options.keep_alive},
-        connections(options.max_connections) {}
+        connections(std::min(options.max_connections, DescriptorLimit() / 2)) {}
 
   Result<int> Start();
   void Admit(int fd);

@@ -68,6 +68,7 @@ struct ServerOptions {
   std::chrono::seconds keep_alive{120};  ///< must outlive the 90 s of Go's clients
   /// Each has a thread only while it is open. At the limit the longest idle keep-alive connection
   /// is closed for a new one; while all are busy, the new one is refused (closed unanswered).
+  /// Half of the process's descriptor limit is never exceeded.
   std::size_t max_connections = 1024;
   /// Changed certificate files are noticed by the first connection after this time.
   std::chrono::milliseconds certificate_check_interval{1000};

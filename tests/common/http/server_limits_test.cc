@@ -1,4 +1,6 @@
 // What a hostile or a very busy client meets.
+#include <sys/resource.h>
+
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -39,17 +41,28 @@ TEST(ServerConnections, HaveNoRequestLimit) {
   for (int i = 0; i < 500; ++i) ASSERT_EQ(client.Get("/livez").status, 200) << i;
 }
 
-TEST(ServerConnections, AtTheLimitTheLongestIdleOneMakesRoom) {
+/// A connection counts as busy for a moment after its answer has arrived, so the next one may be
+/// refused then.
+bool IsAnsweredSoon(int port) {
+  const auto deadline = steady_clock::now() + std::chrono::seconds(10);
+  while (steady_clock::now() < deadline) {
+    if (TestClient(port).Get("/livez").status == 200) return true;
+  }
+  return false;
+}
+
+TEST(ServerConnections, AtTheLimitAnIdleOneMakesRoom) {
   Server server({.max_connections = 2});
   const int port = server.Start().value();
-  TestClient oldest(port);
-  ASSERT_EQ(oldest.Get("/livez").status, 200);
-  TestClient newer(port);
-  ASSERT_EQ(newer.Get("/livez").status, 200);
-  TestClient third(port);
-  EXPECT_EQ(third.Get("/livez").status, 200);
-  EXPECT_TRUE(oldest.ServerCloses());
-  EXPECT_EQ(newer.Get("/livez").status, 200);
+  TestClient first(port);
+  ASSERT_EQ(first.Get("/livez").status, 200);
+  TestClient second(port);
+  ASSERT_EQ(second.Get("/livez").status, 200);
+  EXPECT_TRUE(IsAnsweredSoon(port));
+  // Which of the two it is, ConnectionTable's test says.
+  const int left =
+      (first.Get("/livez").status == 200 ? 1 : 0) + (second.Get("/livez").status == 200 ? 1 : 0);
+  EXPECT_EQ(left, 1);
 }
 
 TEST(ServerConnections, WhileAllAreBusyANewOneIsRefusedAndRoomComesBack) {
@@ -83,7 +96,38 @@ TEST(ServerConnections, WhileAllAreBusyANewOneIsRefusedAndRoomComesBack) {
   changed.notify_all();
   EXPECT_EQ(first.Receive().status, 200);
   EXPECT_EQ(second.Receive().status, 200);
-  EXPECT_EQ(TestClient(port).Get("/livez").status, 200);
+  EXPECT_TRUE(IsAnsweredSoon(port));
+}
+
+TEST(ServerConnections, NeverUseUpTheDescriptorsOfTheProcess) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit tight = before;
+  tight.rlim_cur = 100;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+  {
+    Server server({});
+    const int port = server.Start().value();
+    std::deque<TestClient> clients;
+    // Both ends are in this process: 40 of these use 80 descriptors, and the limit is 50
+    // connections.
+    for (int i = 0; i < 40; ++i) {
+      clients.emplace_back(port);
+      ASSERT_EQ(clients.back().Get("/livez").status, 200) << i;
+    }
+  }
+  rlimit tighter = before;
+  tighter.rlim_cur = 40;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tighter), 0);
+  {
+    Server server({});
+    const int port = server.Start().value();
+    for (int i = 0; i < 100; ++i) {
+      TestClient client(port);
+      ASSERT_EQ(client.Get("/livez").status, 200) << i;
+    }
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST(ServerStop, WaitsForTheRequestInFlight) {
