@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -63,6 +64,9 @@ TEST_F(ReflectorTest, FollowsTheServer) {
   Create("a");
   Create("b");
   EXPECT_TRUE(Holds({"a", "b"}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!reflector_.synced() && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   EXPECT_TRUE(reflector_.synced());
   Remove("a");
   EXPECT_TRUE(Holds({"b"}));
