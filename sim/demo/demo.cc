@@ -76,7 +76,7 @@ int RunDemo(const DemoOptions& options, ShutdownSignal& shutdown) {
   if (options.keep || (code != 0 && code != kInterrupted)) {
     work->Keep();
     console.Line("logs and files: " + work->path().string());
-  } else if (!options.keep_running) {
+  } else if (code == 0 && !options.keep_running) {
     console.Line("run it with --keep-running to look around, with --keep to keep logs and files");
   }
   return code;
