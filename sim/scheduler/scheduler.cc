@@ -82,13 +82,13 @@ Scheduler::Scheduler(kube::Client& client, Extender& extender, SchedulerPolicy p
                       kube::ReflectorHandlers{
                           [this](const Value& node) { OnNode(node); },
                           [this](std::string_view key, std::string_view) { OnNodeGone(key); },
-                          [this] { OnSynced(); }}),
+                          [this] { OnSynced(nodes_synced_); }}),
       pod_reflector_(client, "/api/v1/pods",
                      kube::ReflectorHandlers{[this](const Value& pod) { OnPod(pod); },
                                              [this](std::string_view, std::string_view uid) {
                                                OnPodGone(std::string(uid));
                                              },
-                                             [this] { OnSynced(); }}) {}
+                                             [this] { OnSynced(pods_synced_); }}) {}
 
 Scheduler::~Scheduler() { Stop(); }
 
@@ -115,8 +115,9 @@ void Scheduler::WakeLocked() {
   wake_decide_.notify_all();
 }
 
-void Scheduler::OnSynced() {
+void Scheduler::OnSynced(bool& which) {
   const std::lock_guard lock(mu_);
+  which = true;
   WakeLocked();
 }
 
@@ -165,7 +166,7 @@ void Scheduler::OnPodGone(const std::string& uid) {
 void Scheduler::DecideLoop(const std::stop_token& stop) {
   std::unique_lock lock(mu_);
   while (!stop.stop_requested()) {
-    const bool synced = node_reflector_.synced() && pod_reflector_.synced();
+    const bool synced = nodes_synced_ && pods_synced_;
     const auto pod = synced ? queue_.Pop(clock_.Now()) : std::nullopt;
     if (pod) {
       lock.unlock();

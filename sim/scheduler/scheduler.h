@@ -57,7 +57,7 @@ class Scheduler {
   Result<void> CallBind(const Bind& bind);
   std::vector<NodeView> SnapshotLocked() const;
   void WakeLocked();
-  void OnSynced();
+  void OnSynced(bool& which);
   void Reject(const Object& pod, const std::string& uid, SchedulingQueue::Why why,
               const std::string& message);
 
@@ -76,6 +76,9 @@ class Scheduler {
   std::deque<Bind> binds_ TESSERA_GUARDED_BY(mu_);
   SchedulingQueue queue_ TESSERA_GUARDED_BY(mu_);
   bool news_ TESSERA_GUARDED_BY(mu_) = false;  ///< for the deciding thread
+
+  bool nodes_synced_ TESSERA_GUARDED_BY(mu_) = false;
+  bool pods_synced_ TESSERA_GUARDED_BY(mu_) = false;
 
   kube::Reflector node_reflector_;
   kube::Reflector pod_reflector_;
