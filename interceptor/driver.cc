@@ -44,6 +44,9 @@ void FindNext(void* library, const char* name, Function& function) {
   Find(RTLD_NEXT, name, function);
 }
 
+/// What we did not find must not be what the program's next dlerror() tells.
+void ForgetOurErrors() { dlerror(); }
+
 void LoadDriver() {
   void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
 #define TESSERA_HOOK(symbol, base, since, stream)     \
@@ -53,6 +56,7 @@ void LoadDriver() {
   Find(library, #symbol, driver_itself.table.symbol); \
   FindNext(library, #symbol, driver.table.symbol);
 #include "interceptor/hooks.def"
+  ForgetOurErrors();
   driver_itself.loaded.store(true, std::memory_order_release);
   driver.loaded.store(true, std::memory_order_release);
 }
@@ -62,6 +66,7 @@ void LoadNvml() {
 #define TESSERA_NVML_HOOK(symbol) FindNext(library, #symbol, nvml.table.symbol);
 #define TESSERA_NVML_CALL(symbol) FindNext(library, #symbol, nvml.table.symbol);
 #include "interceptor/hooks.def"
+  ForgetOurErrors();
   nvml.loaded.store(true, std::memory_order_release);
 }
 

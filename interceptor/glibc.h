@@ -13,5 +13,6 @@
 #endif
 
 __asm__(".symver dlopen, dlopen@" TESSERA_OLDEST_GLIBC);
+__asm__(".symver dlerror, dlerror@" TESSERA_OLDEST_GLIBC);
 __asm__(".symver dlvsym, dlvsym@" TESSERA_OLDEST_GLIBC);
 __asm__(".symver pthread_once, pthread_once@" TESSERA_OLDEST_GLIBC);

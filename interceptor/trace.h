@@ -1,5 +1,8 @@
 #pragma once
 
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -8,6 +11,33 @@
 #include <string_view>
 
 namespace tessera {
+
+/// Keeps SIGPIPE from the guest while it lives: nobody may be reading its stderr, and our line must
+/// not be what ends it.
+class NoSigpipe {
+ public:
+  NoSigpipe() {
+    sigset_t pending;
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    sigprocmask(SIG_BLOCK, &pipe_, &before_);  // of this thread alone, on Linux
+  }
+  ~NoSigpipe() {
+    const timespec at_once = {};
+    while (!was_pending_ && sigtimedwait(&pipe_, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+    sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoSigpipe(const NoSigpipe&) = delete;
+  NoSigpipe& operator=(const NoSigpipe&) = delete;
+
+ private:
+  sigset_t pipe_;
+  sigset_t before_;
+  bool was_pending_;
+};
 
 /// One line for stderr, built on the stack and written at once: no lock, no allocation, usable in a
 /// hook and after fork. What does not fit is cut off.
@@ -32,6 +62,7 @@ class Line {
   }
   void Write() {
     text_[size_++] = '\n';
+    const NoSigpipe quiet;
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text_, size_);
   }
 

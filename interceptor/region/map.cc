@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -36,7 +37,8 @@ struct Path {
   }
 };
 
-/// The part of a new file that is not zero.
+/// The part of a new file that is not zero. The rest is written too: a hole that its file system
+/// has no room for later would end the guest by SIGBUS.
 struct Start {
   Header header;
   Device devices[kMaxDevices];
@@ -55,6 +57,16 @@ bool WriteAll(int fd, const void* from, std::size_t bytes) {
   return true;
 }
 
+bool WriteZeros(int fd, std::size_t bytes) {
+  static constexpr char kZeros[4096] = {};
+  while (bytes > 0) {
+    const std::size_t some = bytes < sizeof(kZeros) ? bytes : sizeof(kZeros);
+    if (!WriteAll(fd, kZeros, some)) return false;
+    bytes -= some;
+  }
+  return true;
+}
+
 bool WriteNew(int fd, std::span<const DeviceConfig> devices) {
   Start start = {};
   start.header = {.magic = kMagic,
@@ -69,10 +81,11 @@ bool WriteNew(int fd, std::span<const DeviceConfig> devices) {
   }
   // Processes of one container may run under several users.
   return fchmod(fd, 0666) == 0 && WriteAll(fd, &start, sizeof(start)) &&
-         ftruncate(fd, sizeof(Layout)) == 0;
+         WriteZeros(fd, sizeof(Layout) - sizeof(Start));
 }
 
-/// Puts a complete file under the region's name, unless somebody else was faster.
+/// Puts a complete file under the region's name, unless somebody else was faster. errno says why
+/// not.
 bool Create(const char* path, std::span<const DeviceConfig> devices) {
   timeval now = {};
   gettimeofday(&now, nullptr);
@@ -84,10 +97,11 @@ bool Create(const char* path, std::span<const DeviceConfig> devices) {
   if (!temporary.fits) return false;
   const int fd = open(temporary.text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd < 0) return false;
-  const bool written = WriteNew(fd, devices);
+  const bool linked = WriteNew(fd, devices) && (link(temporary.text, path) == 0 || errno == EEXIST);
+  const int why = errno;
   close(fd);
-  const bool linked = written && (link(temporary.text, path) == 0 || errno == EEXIST);
   unlink(temporary.text);
+  errno = why;
   return linked;
 }
 
@@ -120,11 +134,46 @@ int OpenOrCreate(const char* path, std::span<const DeviceConfig> devices) {
   return -1;
 }
 
+const char* WhyNotOpen(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "the region cannot be made: its folder is full";
+    case EROFS:
+      return "the region cannot be made: its folder is read-only";
+    case ELOOP:
+      return "the region cannot be opened: it is a symbolic link";
+    case EACCES:
+    case EPERM:
+      return "the region cannot be opened or made: its folder or file denies it";
+    default:
+      return "the region cannot be opened or made in its folder";
+  }
+}
+
+/// Where few descriptors are allowed, at least not one of the standard streams.
 int MoveOutOfTheWay(int fd) {
-  const int moved = fcntl(fd, F_DUPFD_CLOEXEC, kLowestFd);
+  int moved = fcntl(fd, F_DUPFD_CLOEXEC, kLowestFd);
+  if (moved < 0) moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   if (moved < 0) return fd;
   close(fd);
   return moved;
+}
+
+/// fstat as a system call: as a function of libc it is younger than the containers that we run in.
+bool Stat(int fd, struct stat& info) { return syscall(SYS_fstat, fd, &info) == 0; }
+
+Mapping Map(int fd) {
+  void* const memory = mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  struct stat info = {};
+  if (memory == MAP_FAILED || !Stat(fd, info)) {
+    close(fd);
+    return {.problem = "the region cannot be mapped"};
+  }
+  return {.file = static_cast<Layout*>(memory),
+          .fd = MoveOutOfTheWay(fd),
+          .device = info.st_dev,
+          .inode = info.st_ino};
 }
 
 }  // namespace
@@ -136,23 +185,24 @@ Mapping MapRegion(const char* directory, std::span<const DeviceConfig> devices) 
   path.Append(kFileName);
   if (!path.fits) return {.problem = "the region folder's name is too long"};
   const int fd = OpenOrCreate(path.text, devices);
-  if (fd < 0) return {.problem = "the region cannot be opened or made in its folder"};
-  const char* problem = Check(fd, devices);
-  void* memory = MAP_FAILED;
-  if (problem == nullptr) {
-    memory = mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED) problem = "the region cannot be mapped";
-  }
-  if (problem != nullptr) {
+  if (fd < 0) return {.problem = WhyNotOpen(errno)};
+  if (const char* problem = Check(fd, devices)) {
     close(fd);
     return {.problem = problem};
   }
-  return {.file = static_cast<Layout*>(memory), .fd = MoveOutOfTheWay(fd)};
+  return Map(fd);
+}
+
+int LockFd(const Mapping& mapping) {
+  struct stat info = {};
+  const bool ours = mapping.fd >= 0 && Stat(mapping.fd, info) && info.st_dev == mapping.device &&
+                    info.st_ino == mapping.inode;
+  return ours ? mapping.fd : -1;
 }
 
 void Unmap(Mapping& mapping) {
+  if (const int fd = LockFd(mapping); fd >= 0) close(fd);
   if (mapping.file != nullptr) munmap(mapping.file, sizeof(Layout));
-  if (mapping.fd >= 0) close(mapping.fd);
   mapping = {};
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,12 +21,18 @@ struct Mapping {
   Layout* file = nullptr;         ///< null: `problem` says why
   int fd = -1;                    ///< close-on-exec; holds the slot lock
   const char* problem = nullptr;  ///< constant text
+  dev_t device = 0;               ///< of the file, to know `fd` again
+  ino_t inode = 0;
 };
 
 /// Opens the region of `directory`, or makes it: complete under another name first, so that no
 /// process ever sees half a file. Refuses a symbolic link, another size, version or list of
 /// devices. No allocation.
 Mapping MapRegion(const char* directory, std::span<const DeviceConfig> devices);
+
+/// The mapping's descriptor; -1 if the program has closed it: the number may be another file's by
+/// now.
+int LockFd(const Mapping& mapping);
 
 void Unmap(Mapping& mapping);
 

@@ -43,6 +43,14 @@ ProcessStat ReadStat(const char* path) {
   return size <= 0 ? ProcessStat{} : ParseStat({text, static_cast<std::size_t>(size)});
 }
 
+/// False where /proc is another pid namespace's: its numbers are not ours then.
+bool ProcIsOurs() {
+  char name[24];
+  const ssize_t size = readlink("/proc/self", name, sizeof(name));
+  return size > 0 && ParseDecimal({name, static_cast<std::size_t>(size)}) ==
+                         static_cast<std::uint64_t>(getpid());
+}
+
 struct flock SlotRange(std::uint64_t slot, short type) {
   struct flock range = {};
   range.l_type = type;
@@ -82,8 +90,8 @@ ProcessIdentity Self() {
   const ssize_t size = readlink("/proc/self/ns/pid", link, sizeof(link));
   std::string_view text(link, size > 0 ? static_cast<std::size_t>(size) : 0);
   const std::size_t bracket = text.find('[');
-  // Without our own start time others could not judge us by it: only the lock speaks for us then.
-  if (stat.valid && bracket != std::string_view::npos) {
+  // Without a start time that others can find only the lock speaks for us.
+  if (stat.valid && ProcIsOurs() && bracket != std::string_view::npos) {
     text.remove_prefix(bracket + 1);
     self.pid_namespace = ParseDecimal(text);
   }

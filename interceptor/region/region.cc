@@ -28,7 +28,7 @@ bool Region::ClaimSlot() {
   for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
     Owner& owner = mapping_.file->owners[slot];
     if (owner.identity.load() != 0) continue;
-    const SlotLock lock = LockSlot(mapping_.fd, slot);
+    const SlotLock lock = LockSlot(LockFd(mapping_), slot);
     if (lock == SlotLock::kBusy) continue;
     // 0 until ours is there: the lock speaks for us meanwhile.
     std::uint64_t nobody = 0;
@@ -37,32 +37,33 @@ bool Region::ClaimSlot() {
       slot_ = slot;
       return true;
     }
-    UnlockSlot(mapping_.fd, slot);
+    UnlockSlot(LockFd(mapping_), slot);
   }
   return false;
 }
 
 bool Region::OwnerIsDead(std::size_t slot, std::uint64_t identity) const {
-  // Ours in another slot: this process before an exec.
-  if (identity == self_.identity) return true;
   const std::uint64_t pid_namespace = mapping_.file->owners[slot].pid_namespace.load();
   if (pid_namespace != 0 && pid_namespace == self_.pid_namespace) {
+    // Ours in another slot: this process before an exec.
+    if (identity == self_.identity) return true;
     const Liveness here = LivenessHere(identity);
     if (here != Liveness::kUnknown) return here == Liveness::kDead;
   }
-  return LivenessByLock(mapping_.fd, slot) == Liveness::kDead;
+  return LivenessByLock(LockFd(mapping_), slot) == Liveness::kDead;
 }
 
 bool Region::TakeFromDead(std::size_t slot, std::uint64_t identity) {
   Owner& owner = mapping_.file->owners[slot];
-  const bool same_namespace = owner.pid_namespace.load() == self_.pid_namespace;
-  const bool locked = LockSlot(mapping_.fd, slot) == SlotLock::kLocked;
+  const bool same_namespace =
+      self_.pid_namespace != 0 && owner.pid_namespace.load() == self_.pid_namespace;
+  const bool locked = LockSlot(LockFd(mapping_), slot) == SlotLock::kLocked;
   // A lock inherited by a dead owner's child does not make the owner live; numbers of another
   // namespace do not make him dead.
   if (!locked && !same_namespace) return false;
   if (!same_namespace) owner.pid_namespace.store(0);
   if (!owner.identity.compare_exchange_strong(identity, self_.identity)) {
-    if (locked) UnlockSlot(mapping_.fd, slot);
+    if (locked) UnlockSlot(LockFd(mapping_), slot);
     return false;
   }
   owner.pid_namespace.store(self_.pid_namespace);
@@ -77,7 +78,7 @@ void Region::FreeSlot(std::size_t slot) {
   Owner& owner = mapping_.file->owners[slot];
   owner.pid_namespace.store(0);
   owner.identity.store(0);
-  UnlockSlot(mapping_.fd, slot);
+  UnlockSlot(LockFd(mapping_), slot);
 }
 
 bool Region::Reap() {

@@ -385,6 +385,14 @@ std::string Run(const std::string& line) {
   if (name == "nvml") return NvmlInfo(static_cast<unsigned int>(n));
   if (name == "next") return dlsym(RTLD_NEXT, words[1].c_str()) != nullptr ? "found" : "none";
   if (name == "default") return dlsym(RTLD_DEFAULT, words[1].c_str()) != nullptr ? "found" : "none";
+  if (name == "dlerror") {
+    const char* error = dlerror();
+    return error == nullptr ? "none" : error;
+  }
+  if (name == "dlvsym") {
+    void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    return dlvsym(driver, words[1].c_str(), words[2].c_str()) != nullptr ? "found" : "none";
+  }
   if (name == "calls") {
     const auto* calls = static_cast<const int*>(dlsym(RTLD_DEFAULT, words[1].c_str()));
     return calls == nullptr ? "none" : std::to_string(*calls);

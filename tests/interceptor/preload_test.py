@@ -21,7 +21,7 @@ REGION_SIZE, LANES_AT, LANE_SIZE, DEVICES = 267328, 5184, 128, 16
 class Probe:
     """A running preload_probe; call it with a command to get its answer."""
 
-    def __init__(self, test, route="direct", preload=LIBRARY, **env):
+    def __init__(self, test, route="direct", preload=LIBRARY, stderr=None, **env):
         self.preload = preload
         program = "preload_probe" if route == "direct" else "preload_probe_dlopen"
         full = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": f"{BUILD}/lib/sim", **test.env, **env}
@@ -29,7 +29,8 @@ class Probe:
             full["LD_PRELOAD"] = preload
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([f"{BUILD}/tests/interceptor/{program}", route], env=full, text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.errors if stderr is None else stderr)
         test.addCleanup(self.close)
         self.greeting = self.process.stdout.readline().strip()
 
@@ -356,6 +357,28 @@ class Preload(unittest.TestCase):
                 self.assertEqual(probe("next malloc"), "found")
                 self.assertEqual(probe("next main"), "none")
                 probe.close()
+
+    def test_what_the_library_did_not_find_is_not_the_programs_dlerror(self):
+        for route in ROUTES:
+            probe = Probe(self, route)
+            probe("dlerror")
+            for command in ["init", "ctx 0", f"alloc {MIB}", "nvml 0"]:
+                probe(command)
+                self.assertEqual(probe("dlerror"), "none", f"{route}, {command}")
+
+    def test_dlvsym_is_no_way_around(self):
+        probe = Probe(self).start()
+        for version in ["GLIBC_2.2.5", "libcuda.so.1", "Base"]:
+            self.assertEqual(probe(f"dlvsym cuMemAlloc_v2 {version}"), "none", "the driver has no symbol versions")
+
+    def test_a_line_that_nobody_reads_does_not_end_the_program(self):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        for env in [{"TESSERA_LIMITS": ""}, {"TESSERA_LOG": "debug"}]:
+            probe = Probe(self, stderr=theirs, **env)
+            probe("init"), probe("ctx 0")
+            self.assertIn(probe(f"alloc {LIMIT + 1}"), [NOT_PERMITTED, OOM])
+        os.close(theirs)
 
     def test_debug_log_says_what_was_refused_and_why(self):
         probe = Probe(self, TESSERA_LOG="debug").start()
