@@ -20,10 +20,19 @@ Result<NvmlReading> Hardware::Read() {
   return reading;
 }
 
+void Hardware::SetAsking(bool asking) {
+  const std::lock_guard lock(mu_);
+  asking_since_.reset();
+  if (asking) asking_since_ = clock_.Now();
+}
+
 contract::Inventory Hardware::Refresh() {
+  SetAsking(true);
   auto reading = Read();
+  SetAsking(false);
   State state;
   state.up = reading.has_value();
+  state.known = true;
   state.reason = reading ? "" : reading.error().message;
   state.inventory =
       reading ? tracker_.Update(*reading, clock_.Now()) : tracker_.UpdateUnavailable(state.reason);
@@ -43,7 +52,16 @@ contract::Inventory Hardware::Refresh() {
 
 Hardware::State Hardware::Now() const {
   const std::lock_guard lock(mu_);
-  return state_;
+  State now = state_;
+  if (!asking_since_ || clock_.Now() - *asking_since_ < kPatience) return now;
+  now.up = false;
+  now.known = true;
+  now.reason = "NVML hangs: a call has not returned";
+  for (auto& gpu : now.inventory.gpus) {
+    gpu.healthy = false;
+    gpu.health_reason = now.reason;
+  }
+  return now;
 }
 
 }  // namespace tessera::agent

@@ -1,6 +1,11 @@
 // tessera-agent: wires NVML, the node's publisher, the watches, the regions and the server.
-// Threads: main's reads NVML and publishes, two watch, the server's own answer.
+// Threads: main's publishes, one reads NVML, two watch, the server's own answer.
+#include <unistd.h>
+
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <thread>
 
 #include "agent/flags.h"
 #include "agent/hardware.h"
@@ -16,6 +21,8 @@ namespace {
 constexpr const char* kComponent = "tessera-agent";
 /// How soon a change that the watch tells is acted on.
 constexpr std::chrono::milliseconds kTick{250};
+/// How long a call of the driver may go on when the agent is told to end.
+constexpr std::chrono::seconds kDriverPatience{2};
 
 int Refuse(const Error& error) {
   log::Error("cannot start", {{"reason", error.message}});
@@ -62,12 +69,50 @@ void AddRoutes(http::Server& server, http::Metrics& metrics, Agent& agent) {
   server.ServeMetrics([&] { return metrics.Render() + RenderFamilies(agent.State()); });
 }
 
-void Loop(const Flags& flags, Agent& agent, ShutdownSignal& signal) {
-  auto next_reading = agent.clock.Now();
+/// Looks at the GPUs every so often, in a thread of its own: a call of a sick driver may never
+/// return.
+class HardwareThread {
+ public:
+  HardwareThread(Hardware& hardware, std::chrono::seconds interval)
+      : hardware_(hardware), interval_(interval), thread_([this] { Run(); }) {}
+
+  /// False if the thread hangs in the driver; then the process can only be left by _exit.
+  bool Stop(std::chrono::seconds patience) {
+    std::unique_lock lock(mu_);
+    stop_ = true;
+    changed_.notify_all();
+    if (!changed_.wait_for(lock, patience, [&] { return ended_; })) return false;
+    lock.unlock();
+    thread_.join();
+    return true;
+  }
+
+ private:
+  void Run() {
+    std::unique_lock lock(mu_);
+    while (!stop_) {
+      lock.unlock();
+      hardware_.Refresh();
+      lock.lock();
+      changed_.wait_for(lock, interval_, [&] { return stop_; });
+    }
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+  Hardware& hardware_;
+  const std::chrono::seconds interval_;
+  std::mutex mu_;
+  std::condition_variable changed_;
+  bool stop_ = false;
+  bool ended_ = false;
+  std::thread thread_;
+};
+
+void Loop(Agent& agent, ShutdownSignal& signal) {
   do {
-    if (agent.clock.Now() >= next_reading) {
-      agent.publisher.SetInventory(agent.hardware.Refresh());
-      next_reading = agent.clock.Now() + std::chrono::seconds(flags.interval_seconds);
+    if (auto hardware = agent.hardware.Now(); hardware.known) {
+      agent.publisher.SetInventory(std::move(hardware.inventory));
     }
     if (const auto done = agent.publisher.Reconcile(); !done) {
       log::Warn("node not written; will be tried again", {{"reason", done.error().message}});
@@ -91,12 +136,17 @@ int Serve(const Flags& flags, ShutdownSignal& signal) {
   log::Info("serving", {{"port", *port}, {"node", flags.node_name}});
 
   agent.watches.Start();
-  Loop(flags, agent, signal);
+  HardwareThread reader(agent.hardware, std::chrono::seconds(flags.interval_seconds));
+  Loop(agent, signal);
   log::Info("stopping");
   server.Drain();
   client->Shutdown();
   agent.watches.Stop();
   server.Stop();
+  if (!reader.Stop(kDriverPatience)) {
+    log::Warn("NVML hangs; leaving without it");
+    _exit(0);
+  }
   return 0;
 }
 

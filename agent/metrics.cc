@@ -89,7 +89,8 @@ void DeclareContainerFamilies(Families& families) {
   gauge("tessera_container_gpu_core_limit_ratio", "Compute that the container was given.");
   counter("tessera_container_gpu_memory_denied_total",
           "Allocations that were refused because of the limit.");
-  counter("tessera_container_launches_total", "Kernel and graph launches.");
+  counter("tessera_container_launches_total",
+          "Kernel launches (cuLaunchKernel, cuLaunchKernelEx); graphs are not counted.");
   gauge("tessera_interceptor_attached",
         "1 if the interceptor accounts in this running container; 0 means that its limits do not "
         "hold.");

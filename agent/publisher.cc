@@ -67,12 +67,24 @@ void NodePublisher::Settle(const Result<int>& result) {
   if (result) {
     pause_ = std::chrono::seconds(0);
     problem_.clear();
+    if (*result > 0) PauseAfterWrite();
     return;
   }
   dirty_ = true;
   pause_ = std::clamp(pause_ * 2, kFirstPause, kLongestPause);
   not_before_ = clock_.Now() + pause_;
   problem_ = result.error().message;
+}
+
+void NodePublisher::PauseAfterWrite() {
+  const auto now = clock_.Now();
+  if (!written_ || now - *written_ >= kCalm) {
+    in_a_row_ = 0;
+    calming_ = std::chrono::seconds(0);
+  }
+  if (++in_a_row_ >= kAtOnce) calming_ = std::clamp(calming_ * 2, kFirstPause, kLongestPause);
+  not_before_ = now + calming_;
+  written_ = now;
 }
 
 Result<int> NodePublisher::Reconcile() {

@@ -17,11 +17,15 @@ namespace tessera::agent {
 /// Level-triggered: what counts is what the node says, as the watch told it last, never what was
 /// once written. When the two seem to differ the node is read again, and only a difference that is
 /// still there is written, so a slow watch causes no second write. A failed write is tried again
-/// after a growing pause. Thread-safe.
+/// after a growing pause, and so is one that is undone or overtaken again and again: two writers
+/// that fight must not requeue every pending pod of the cluster four times a second. Thread-safe.
 class NodePublisher {
  public:
   static constexpr std::chrono::seconds kFirstPause{1};
   static constexpr std::chrono::seconds kLongestPause{30};
+  /// So many writes may follow each other at once; after a calm of that length anew.
+  static constexpr int kAtOnce = 4;
+  static constexpr std::chrono::seconds kCalm{60};
 
   /// `client` and `clock` must outlive the publisher.
   NodePublisher(kube::Client& client, std::string node_name, const Clock& clock);
@@ -45,6 +49,7 @@ class NodePublisher {
   std::optional<Work> TakeWork();
   Result<int> Write(const Work& work);
   void Settle(const Result<int>& result);
+  void PauseAfterWrite();  ///< REQUIRES: mu_ held
   std::string Path() const { return "/api/v1/nodes/" + node_name_; }
 
   kube::Client& client_;
@@ -57,6 +62,9 @@ class NodePublisher {
   bool dirty_ TESSERA_GUARDED_BY(mu_) = false;
   std::chrono::steady_clock::time_point not_before_ TESSERA_GUARDED_BY(mu_);
   std::chrono::seconds pause_ TESSERA_GUARDED_BY(mu_){0};
+  std::chrono::seconds calming_ TESSERA_GUARDED_BY(mu_){0};  ///< pause after the last write
+  int in_a_row_ TESSERA_GUARDED_BY(mu_) = 0;                 ///< writes without a calm
+  std::optional<std::chrono::steady_clock::time_point> written_ TESSERA_GUARDED_BY(mu_);
   std::string problem_ TESSERA_GUARDED_BY(mu_) = "nothing was written yet";
 };
 

@@ -257,5 +257,14 @@ TEST_F(Program, WithoutADriverItRunsAndSaysWhyItHasNoGpus) {
   EXPECT_EQ(Stop(SIGTERM), 0);
 }
 
+TEST_F(Program, ADriverThatHangsKeepsItNeitherFromAnsweringNorFromEnding) {
+  Start(TESSERA_BINARY_DIR "/tests/agent/libhanging_nvml.so");
+  ASSERT_TRUE(Eventually([&] { return Get("/readyz").status == 503; }));
+  EXPECT_THAT(Get("/readyz").body, HasSubstr("nvml"));
+  EXPECT_THAT(Get("/metrics").body, HasSubstr("tessera_agent_nvml_up{node=\"n1\"} 0"));
+  EXPECT_EQ(Inventory(), "") << "nothing is known, so nothing is said";
+  EXPECT_EQ(Stop(SIGTERM), 0);
+}
+
 }  // namespace
 }  // namespace tessera::agent

@@ -1,5 +1,8 @@
 #include "agent/inventory_tracker.h"
 
+#include <atomic>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -171,6 +174,45 @@ TEST(Hardware, OpensAnewAfterTroubleAndRecovers) {
   EXPECT_TRUE(hardware.Refresh().gpus[1].healthy);
   EXPECT_TRUE(hardware.Refresh().gpus[0].healthy);
   EXPECT_EQ(script.opened, 3);
+}
+
+/// NVML whose second reading takes as long as the test wants.
+class HangingNvml final : public Nvml {
+ public:
+  HangingNvml(std::atomic<int>& reading, std::atomic<bool>& let_go)
+      : reading_(reading), let_go_(let_go) {}
+  Result<NvmlReading> Read() override {
+    if (++reading_ == 2) let_go_.wait(false);
+    return Two();
+  }
+
+ private:
+  std::atomic<int>& reading_;
+  std::atomic<bool>& let_go_;
+};
+
+TEST(Hardware, ADriverThatHangsOffersNothingAndIsSaid) {
+  ManualClock clock;
+  std::atomic<int> reading = 0;
+  std::atomic<bool> let_go = false;
+  Hardware hardware([&] { return std::make_unique<HangingNvml>(reading, let_go); }, clock);
+  EXPECT_FALSE(hardware.Now().known);
+  hardware.Refresh();
+  EXPECT_TRUE(hardware.Now().up);
+  std::thread second([&] { hardware.Refresh(); });
+  while (reading < 2) std::this_thread::yield();
+  clock.Advance(Hardware::kPatience / 2);
+  EXPECT_TRUE(hardware.Now().up) << "slow is not hanging";
+  clock.Advance(Hardware::kPatience);
+  const auto hanging = hardware.Now();
+  let_go = true;
+  let_go.notify_all();
+  second.join();
+  EXPECT_FALSE(hanging.up);
+  EXPECT_THAT(hanging.reason, HasSubstr("hangs"));
+  for (const auto& gpu : hanging.inventory.gpus) EXPECT_FALSE(gpu.healthy);
+  EXPECT_TRUE(hardware.Now().up);
+  EXPECT_TRUE(hardware.Now().inventory.gpus.at(0).healthy);
 }
 
 TEST(Hardware, AMissingLibraryIsAStateAndIsTriedAgain) {

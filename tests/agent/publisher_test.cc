@@ -125,6 +125,33 @@ TEST_F(Publisher, DriftIsRepaired) {
   EXPECT_EQ(Node().capacity.at("tessera.dev/gpu"), "200");
 }
 
+TEST_F(Publisher, AFightWithAnotherWriterSlowsDown) {
+  publisher_.SetInventory(TwoGpus());
+  int writes = 0;
+  for (int tick = 0; tick < 4 * 600; ++tick) {
+    client_.SetNode(R"({"metadata":{"name":"n1"}})");
+    Watch();
+    publisher_.Reconcile();
+    Watch();
+    writes += Node().inventory.empty() ? 0 : 1;
+    clock_.Advance(std::chrono::milliseconds(250));
+  }
+  EXPECT_GE(writes, 600 / 30) << "it goes on saying what is so";
+  EXPECT_LE(writes, 600 / 30 + 10);
+}
+
+TEST_F(Publisher, AfterACalmTheFirstRepairIsAtOnce) {
+  publisher_.SetInventory(TwoGpus());
+  for (int i = 0; i < 5; ++i) {
+    client_.SetNode(R"({"metadata":{"name":"n1"}})");
+    Watch();
+    EXPECT_EQ(publisher_.Reconcile().value(), 2);
+    Watch();
+    EXPECT_EQ(publisher_.Reconcile().value(), 0);
+    clock_.Advance(NodePublisher::kCalm);
+  }
+}
+
 TEST_F(Publisher, AFailedWriteIsTriedAgainAfterAPauseThatGrows) {
   publisher_.SetInventory(TwoGpus());
   Watch();
