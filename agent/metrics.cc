@@ -91,9 +91,10 @@ void DeclareContainerFamilies(Families& families) {
           "Allocations that were refused because of the limit.");
   counter("tessera_container_launches_total",
           "Kernel launches (cuLaunchKernel, cuLaunchKernelEx); graphs are not counted.");
-  gauge("tessera_interceptor_attached",
-        "1 if the interceptor accounts in this running container; 0 means that its limits do not "
-        "hold.");
+  gauge(
+      "tessera_interceptor_attached",
+      "1 if the interceptor accounts in this running container; 0 if nothing in it has called CUDA "
+      "through it yet, or its region is unreadable.");
 }
 
 void DeclareAgentFamilies(Families& families) {
