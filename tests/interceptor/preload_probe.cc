@@ -151,6 +151,20 @@ std::string Fill(std::uint64_t bytes) {
   return std::to_string(result) + " " + std::to_string(got);
 }
 
+/// From the pool of any GPU, whatever context is current.
+std::string FillFromPool(CUdevice device, std::uint64_t bytes) {
+  CUmemoryPool pool = nullptr;
+  api.cuDeviceGetDefaultMemPool(&pool, device);
+  std::uint64_t got = 0;
+  CUdeviceptr ptr = 0;
+  CUresult result = CUDA_SUCCESS;
+  while ((result = api.cuMemAllocFromPoolAsync(&ptr, bytes, pool, nullptr)) == CUDA_SUCCESS) {
+    held.push_back(ptr);
+    got += bytes;
+  }
+  return std::to_string(result) + " " + std::to_string(got);
+}
+
 std::string FillByThreads(std::uint64_t count, std::uint64_t bytes) {
   std::atomic<std::uint64_t> got = 0;
   std::vector<std::thread> threads;
@@ -359,6 +373,7 @@ std::string Run(const std::string& line) {
     api.cuDeviceGetDefaultMemPool(&pool, 0);
     return Keep(api.cuMemAllocFromPoolAsync(&ptr, n, pool, nullptr), ptr);
   }
+  if (name == "fillpool") return FillFromPool(static_cast<CUdevice>(n), Number(words, 2));
   if (name == "pitch") return Pitch(n, Number(words, 2));
   if (name == "fill") return Fill(n);
   if (name == "threads") return FillByThreads(n, Number(words, 2));
