@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 namespace tessera::sim {
@@ -48,7 +50,17 @@ struct Prepared {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != p.parent) _exit(127);  // the parent went before prctl
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  // By the kernel's own call: glibc keeps 32 and 33 for its threads and refuses to reset them,
+  // although whoever started us may have had them ignored. All zero is SIG_DFL.
+  static constexpr struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    std::uint64_t mask;
+  } kDefault{};
+  for (int number = 1; number < NSIG; ++number) {
+    syscall(SYS_rt_sigaction, number, &kDefault, nullptr, sizeof(kDefault.mask));
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
