@@ -16,6 +16,8 @@ using rapidjson::Value;
 
 /// A simulated container has no reason to take long to end.
 constexpr std::chrono::seconds kGrace{3};
+/// A status that the API server did not take is told again, as kubelets do.
+constexpr std::chrono::milliseconds kRetry{200};
 
 const Value* ContainerAt(const Value& pod, bool init, rapidjson::SizeType index) {
   const Value* list = json::FindPath(pod, {"spec", init ? "initContainers" : "containers"});
@@ -86,7 +88,11 @@ void PodRunner::Run() {
     }
     if (!done_) Advance();
     lock.lock();
-    wake_.wait(lock, [this] { return dirty_; });
+    if (told_) {
+      wake_.wait(lock, [this] { return dirty_; });
+    } else {
+      wake_.wait_for(lock, kRetry, [this] { return dirty_; });
+    }
   }
   lock.unlock();
   StopContainers();
@@ -127,21 +133,23 @@ void PodRunner::Advance() {
   if (step.stop_sidecars) {
     for (const auto& container : containers_) container->RequestStop();
   }
-  Publish(step.phase, "");
-  done_ = step.finished;
+  told_ = Publish(step.phase, "");
+  done_ = step.finished && told_;
 }
 
-void PodRunner::Publish(const std::string& phase, const std::string& message) {
+bool PodRunner::Publish(const std::string& phase, const std::string& message) {
   const std::string patch = StatusPatch(phase, message, names_);
-  if (patch == last_patch_) return;
+  if (patch == last_patch_) return true;
   const PodObject now = pod();
   const std::string path = PodPath(*now) + "/status";
   const auto written = client_.Patch(path, kube::PatchType::kMerge, patch);
   if (written) {
     last_patch_ = patch;
-  } else if (written.error().code != Errc::kNotFound) {
-    log::Warn("pod status not written", {{"pod", path}, {"reason", written.error().message}});
+    return true;
   }
+  if (written.error().code == Errc::kNotFound) return true;
+  log::Warn("pod status not written", {{"pod", path}, {"reason", written.error().message}});
+  return false;
 }
 
 bool PodRunner::AllEnded() const {

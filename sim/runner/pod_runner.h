@@ -35,7 +35,8 @@ class PodRunner {
   void Run();
   void BuildContainers(VolumePaths volumes);
   void Advance();
-  void Publish(const std::string& phase, const std::string& message);
+  /// False if the API server did not take it.
+  bool Publish(const std::string& phase, const std::string& message);
   void StopContainers();
   bool AllEnded() const;
   PodObject pod() const;
@@ -47,6 +48,7 @@ class PodRunner {
   std::vector<NamedReport> names_;  ///< fixed after BuildContainers; pod thread
   std::vector<std::unique_ptr<ContainerRunner>> containers_;  ///< pod thread
   std::string last_patch_;                                    ///< pod thread
+  bool told_ = true;                                          ///< pod thread
   bool done_ = false;                                         ///< pod thread
   mutable std::mutex mu_;
   std::condition_variable wake_;

@@ -26,9 +26,13 @@ class StatusSink final : public kube::Client {
   Result<Document> Patch(const std::string& path, kube::PatchType,
                          const std::string& body) override {
     const std::lock_guard lock(mu_);
+    const std::string phase = TextAt(json::Parse(body).value(), {"status", "phase"});
+    if (phase == refused_ && std::exchange(refused_, "") != "") {
+      return Fail(Errc::kUnavailable, "etcd is away");
+    }
     path_ = path;
     last_ = body;
-    phases_.push_back(TextAt(json::Parse(body).value(), {"status", "phase"}));
+    phases_.push_back(phase);
     wake_.notify_all();
     return Document();
   }
@@ -38,6 +42,11 @@ class StatusSink final : public kube::Client {
     return wake_.wait_for(lock, std::chrono::seconds(20), [&] {
       return std::find(phases_.begin(), phases_.end(), phase) != phases_.end();
     });
+  }
+  /// The first patch with that phase fails.
+  void Refuse(const std::string& phase) {
+    const std::lock_guard lock(mu_);
+    refused_ = phase;
   }
   std::string last() {
     const std::lock_guard lock(mu_);
@@ -61,6 +70,7 @@ class StatusSink final : public kube::Client {
   std::mutex mu_;
   std::condition_variable wake_;
   std::string path_;
+  std::string refused_;
   std::string last_;
   std::vector<std::string> phases_;
 };
@@ -108,6 +118,12 @@ TEST_F(PodRunnerTest, RunsInitContainersInOrderAndThenTheOthers) {
   ASSERT_TRUE(api_.WaitForPhase("Succeeded")) << api_.last();
   EXPECT_EQ(Log("main"), "1\n2\n3\n");
   EXPECT_EQ(api_.path(), "/api/v1/namespaces/d/pods/p/status");
+}
+
+TEST_F(PodRunnerTest, AStatusThatTheServerDidNotTakeIsToldAgain) {
+  api_.Refuse("Succeeded");
+  PodRunner runner(Pod(R"("containers":[)" + Shell("main", "true") + "]"), node_, api_, clock_);
+  EXPECT_TRUE(api_.WaitForPhase("Succeeded")) << api_.last();
 }
 
 TEST_F(PodRunnerTest, AFailingInitContainerKeepsTheOthersFromStarting) {
