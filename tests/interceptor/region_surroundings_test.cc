@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -56,14 +57,28 @@ bool SameFile(int fd, const struct stat& file) {
   return fstat(fd, &info) == 0 && info.st_dev == file.st_dev && info.st_ino == file.st_ino;
 }
 
+void WriteFile(const char* path, const std::string& text) { std::ofstream(path) << text; }
+
+/// Mounts of one's own, as root or, where that is allowed, as anybody.
+bool UnshareMounts() {
+  const std::string user = std::to_string(getuid());
+  const std::string group = std::to_string(getgid());
+  if (unshare(CLONE_NEWNS) != 0) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    WriteFile("/proc/self/setgroups", "deny");
+    WriteFile("/proc/self/uid_map", "0 " + user + " 1");
+    WriteFile("/proc/self/gid_map", "0 " + group + " 1");
+  }
+  return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+}
+
 TEST(RegionSurroundings, AFullFolderIsRefusedAndEndsNobody) {
   for (const char* size : {"size=4k", "size=8k", "size=200k"}) {
     SCOPED_TRACE(size);
     TempDir dir;
     Shared<Text> problem;
     const int status = Wait(Fork([&] {
-      if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) _exit(kSkipped);
-      mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+      if (!UnshareMounts()) _exit(kSkipped);
       if (mount("tmpfs", dir.path().c_str(), "tmpfs", 0, size) != 0) _exit(kSkipped);
       Region region;
       const char* why = Attach(region, dir);
@@ -81,8 +96,7 @@ TEST(RegionSurroundings, AReadOnlyFolderIsRefused) {
   TempDir dir;
   Shared<Text> problem;
   const int status = Wait(Fork([&] {
-    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) _exit(kSkipped);
-    mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (!UnshareMounts()) _exit(kSkipped);
     if (mount("tmpfs", dir.path().c_str(), "tmpfs", MS_RDONLY, nullptr) != 0) _exit(kSkipped);
     Region region;
     const char* why = Attach(region, dir);
