@@ -49,13 +49,18 @@ Result<binpack::PodRequest> Bind::RequestOf(const BindingArgs& args) const {
   return request;
 }
 
-Result<bool> Bind::IsBoundSo(const BindingArgs& args, const std::string& assignment) const {
-  TESSERA_TRY(const auto pod, client_.Get(PodPath(args)));
-  TESSERA_TRY(const auto meta, ReadMeta(pod));
-  const auto* annotation = json::FindPath(pod, {"metadata", "annotations", names::kAssignment});
+Result<Bind::Found> Bind::Look(const BindingArgs& args, const std::string& assignment) const {
+  const auto pod = client_.Get(PodPath(args));
+  if (!pod && pod.error().code == Errc::kNotFound) return Found::kGone;
+  if (!pod) return tl::make_unexpected(pod.error());
+  TESSERA_TRY(const auto meta, ReadMeta(*pod));
+  if (meta.uid != args.uid) return Found::kGone;
+  const std::string node = NodeNameOf(*pod);
+  if (node.empty()) return Found::kUnbound;
+  const auto* annotation = json::FindPath(*pod, {"metadata", "annotations", names::kAssignment});
   const std::string found =
       annotation != nullptr && annotation->IsString() ? std::string(json::View(*annotation)) : "";
-  return meta.uid == args.uid && NodeNameOf(pod) == args.node && found == assignment;
+  return node == args.node && found == assignment ? Found::kBoundSo : Found::kBoundOtherwise;
 }
 
 Result<void> Bind::Write(const BindingArgs& args, const std::string& body) const {
@@ -68,29 +73,49 @@ Result<void> Bind::Commit(const BindingArgs& args, const contract::Assignment& a
   const auto annotations = contract::BindingAnnotations(assignment);
   const auto written = Write(args, BindingJson(MetaOf(args), args.node, annotations));
   if (written) {
-    cache_.KeepPod(args.uid);
+    cache_.KeepPod(args.uid, Cache::Write::kArrived);
     return {};
   }
-  const bool conflict = written.error().code == Errc::kConflict;
-  if (!conflict && Refused(written.error())) {
+  if (written.error().code != Errc::kConflict && Refused(written.error())) {
     cache_.ForgetPod(args.uid);
     return written;
   }
-  const auto bound = IsBoundSo(args, contract::EncodeAssignment(assignment));
-  if (conflict && bound && !*bound) {
-    cache_.ForgetPod(args.uid);  // bound elsewhere, or being deleted: ours did not arrive
+  return Settle(args, contract::EncodeAssignment(assignment), written);
+}
+
+Result<void> Bind::Settle(const BindingArgs& args, const std::string& assignment,
+                          const Result<void>& written) const {
+  const auto found = Look(args, assignment);
+  if (!found) {
+    cache_.KeepPod(args.uid, Cache::Write::kUnknown);
     return written;
   }
-  cache_.KeepPod(args.uid);
-  if (bound && *bound) return {};
+  switch (*found) {
+    case Found::kBoundSo:
+      cache_.KeepPod(args.uid, Cache::Write::kArrived);
+      return {};
+    case Found::kUnbound:
+      if (written.error().code == Errc::kConflict) {
+        cache_.ForgetPod(args.uid);  // being deleted: ours did not arrive
+      } else {
+        cache_.KeepPod(args.uid, Cache::Write::kUnknown);
+      }
+      return written;
+    case Found::kBoundOtherwise:  // nothing of ours can arrive any more: the watch knows the rest
+      cache_.RejectPod(args.uid);
+      return written;
+    case Found::kGone:
+      cache_.RemovePod(args.uid);
+      return written;
+  }
   return written;
 }
 
 Result<void> Bind::BindWithoutGpu(const BindingArgs& args) const {
   const auto written = Write(args, BindingJson(MetaOf(args), args.node, {}));
   if (written || written.error().code != Errc::kConflict) return written;
-  const auto bound = IsBoundSo(args, "");
-  return bound && *bound ? Result<void>{} : written;
+  const auto found = Look(args, "");
+  return found && *found == Found::kBoundSo ? Result<void>{} : written;
 }
 
 Result<void> Bind::Handle(const BindingArgs& args) const {

@@ -17,7 +17,8 @@ namespace tessera::extender {
 /// The write is a Binding that carries the assignment as annotations and the pod's uid as
 /// precondition, so there is no half-bound state. The GPUs are taken in the cache before the write
 /// and given back if it fails. A 409 is success if the pod is on this node with this assignment.
-/// Where nobody can say whether the write arrived, the GPUs stay taken until the watch tells.
+/// Where nobody can say whether the write arrived, the GPUs stay taken until the watch tells; a pod
+/// that is found gone, made anew or bound otherwise holds nothing.
 /// Calling again for a bound pod is success.
 class Bind {
  public:
@@ -33,7 +34,11 @@ class Bind {
   Result<binpack::PodRequest> RequestOf(const BindingArgs& args) const;
   Result<void> Write(const BindingArgs& args, const std::string& body) const;
   Result<void> Commit(const BindingArgs& args, const contract::Assignment& assignment) const;
-  Result<bool> IsBoundSo(const BindingArgs& args, const std::string& assignment) const;
+  /// What the API server holds, after a write whose outcome is not plain.
+  enum class Found { kBoundSo, kBoundOtherwise, kUnbound, kGone };
+  Result<Found> Look(const BindingArgs& args, const std::string& assignment) const;
+  Result<void> Settle(const BindingArgs& args, const std::string& assignment,
+                      const Result<void>& written) const;
   Result<void> BindWithoutGpu(const BindingArgs& args) const;
 
   kube::Client& client_;

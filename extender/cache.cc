@@ -9,6 +9,9 @@
 namespace tessera::extender {
 namespace {
 
+/// An API server gives up a request after one minute; the rest is for the way to it.
+constexpr std::chrono::seconds kLateWrite{75};
+
 using binpack::NodeInfo;
 using binpack::Placement;
 using binpack::PodRequest;
@@ -39,7 +42,7 @@ bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
 Cache::Cache(const Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
 
 NodeEntry& Cache::Touch(const std::string& node) {
-  changed_.push_back(node);
+  changed_.insert(node);
   return nodes_.try_emplace(node, node).first->second;
 }
 
@@ -59,7 +62,7 @@ void Cache::Insert(const std::string& uid, Pod pod) {
 void Cache::Erase(const std::string& uid) {
   const auto found = pods_.find(uid);
   if (found == pods_.end()) return;
-  changed_.push_back(found->second.node);
+  changed_.insert(found->second.node);
   const auto node = nodes_.find(found->second.node);
   node->second.Remove(uid);
   if (node->second.idle()) nodes_.erase(node);
@@ -213,12 +216,16 @@ Result<Assignment> Cache::AssumePod(const std::string& uid, const std::string& n
   return assignment;
 }
 
-void Cache::KeepPod(const std::string& uid) {
+void Cache::KeepPod(const std::string& uid, Write write) {
   const std::lock_guard lock(mu_);
   const auto known = pods_.find(uid);
   if (known == pods_.end() || known->second.attempts == 0) return;
-  --known->second.attempts;
-  known->second.kept = true;
+  Pod& pod = known->second;
+  --pod.attempts;
+  pod.kept = true;
+  pod.arrived = pod.arrived || write == Write::kArrived;
+  pod.kept_in = lists_;
+  pod.kept_at = clock_.Now();
 }
 
 void Cache::ForgetPod(const std::string& uid) {
@@ -230,13 +237,48 @@ void Cache::ForgetPod(const std::string& uid) {
   if (pod.state == State::kAssumed && pod.attempts == 0 && !pod.kept) Erase(uid);
 }
 
+void Cache::RejectPod(const std::string& uid) {
+  const std::lock_guard lock(mu_);
+  const auto known = pods_.find(uid);
+  if (known == pods_.end()) return;
+  known->second.attempts = std::max(0, known->second.attempts - 1);
+  if (known->second.state == State::kAssumed) Erase(uid);
+}
+
+bool Cache::MayArrive(const Pod& pod) const {
+  return pod.attempts > 0 || (pod.kept && clock_.Now() < pod.kept_at + kLateWrite);
+}
+
 bool Cache::AbandonPod(const std::string& uid) {
   const std::lock_guard lock(mu_);
   const auto known = pods_.find(uid);
   if (known == pods_.end()) return true;
-  if (known->second.state == State::kBound || known->second.attempts > 0) return false;
+  const Pod& pod = known->second;
+  if (pod.state == State::kBound || pod.arrived || MayArrive(pod)) return false;
   Erase(uid);
   return true;
+}
+
+void Cache::BeginList() {
+  const std::lock_guard lock(mu_);
+  ++lists_;
+}
+
+void Cache::EndList(const std::unordered_set<std::string>& listed) {
+  const std::lock_guard lock(mu_);
+  std::vector<std::string> gone;
+  for (const auto& [uid, pod] : pods_) {
+    const bool settled = pod.attempts == 0 && pod.kept_in < lists_;
+    if (pod.state == State::kAssumed && settled && !listed.contains(uid)) gone.push_back(uid);
+  }
+  for (const std::string& uid : gone) Erase(uid);
+}
+
+bool Cache::WantsList() const {
+  const std::lock_guard lock(mu_);
+  return std::any_of(pods_.begin(), pods_.end(), [&](const auto& entry) {
+    return entry.second.state == State::kAssumed && !MayArrive(entry.second);
+  });
 }
 
 std::shared_ptr<const NodeView> Cache::ViewOf(NodeEntry& entry) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "binpack/fragmentation.h"
@@ -33,7 +34,8 @@ namespace tessera::extender {
 ///
 /// A held pod is counted by other pods' filters, but never keeps another pod's bind from a GPU. An
 /// assumed pod stays until the watch or ForgetPod speaks: never by time, since its write may have
-/// arrived. Every call may be repeated. Thread-safe.
+/// arrived. One that was created, bound and deleted while nobody watched is found missing by the
+/// next list: BeginList, EndList. Every call may be repeated. Thread-safe.
 class Cache {
  public:
   struct Options {
@@ -67,8 +69,8 @@ class Cache {
   /// The node that an assumed or bound pod is on.
   std::optional<std::string> NodeOf(const std::string& uid) const;
   /// Gives up an assumed pod whose write nobody heard of again, because the scheduler asks for
-  /// another node. False, and nothing done, while an attempt is under way or the watch has seen it
-  /// bound.
+  /// another node. False, and nothing done, while an attempt is under way or its write may still
+  /// arrive, and where it did arrive.
   bool AbandonPod(const std::string& uid);
 
   /// Chooses GPUs for the pod and commits them: those it holds on `node` if they still fit, else
@@ -78,11 +80,24 @@ class Cache {
   /// node is closed).
   Result<contract::Assignment> AssumePod(const std::string& uid, const std::string& node,
                                          const binpack::PodRequest& request);
-  /// The write of an attempt arrived, or nobody knows: the pod stays until the watch speaks.
-  void KeepPod(const std::string& uid);
+  /// What is known of a write that did not fail.
+  enum class Write { kArrived, kUnknown };
+  /// Ends an attempt whose write arrived, or nobody knows: the pod stays until the watch speaks.
+  void KeepPod(const std::string& uid, Write write);
   /// The write of an attempt did not arrive. Undoes AssumePod, unless another attempt is under way
   /// or was kept, or the watch has seen the pod bound.
   void ForgetPod(const std::string& uid);
+  /// The API server was seen to hold the pod bound by somebody else's write. Undoes every AssumePod
+  /// of it, unless the watch has seen it bound.
+  void RejectPod(const std::string& uid);
+
+  /// All pods are about to be listed anew.
+  void BeginList();
+  /// The list is complete and was told by AddPod and RemovePod. Assumed pods whose attempts had all
+  /// ended before BeginList and that are not in `listed` are gone.
+  void EndList(const std::unordered_set<std::string>& listed);
+  /// True if there are assumed pods that the watch should have told of long ago: time for a list.
+  bool WantsList() const;
 
   /// The state now; the same object while nothing changes. Ends holds whose time is over.
   std::shared_ptr<const Snapshot> UpdateSnapshot();
@@ -97,6 +112,9 @@ class Cache {
     binpack::Reservation reservation{};
     int attempts = 0;  ///< binds under way
     bool kept = false;
+    bool arrived = false;                             ///< a write of ours did
+    std::uint64_t kept_in = 0;                        ///< lists begun when it was last kept
+    std::chrono::steady_clock::time_point kept_at{};  ///< when it was last kept
     std::uint64_t hold_number = 0;
   };
   struct Deadline {
@@ -105,6 +123,8 @@ class Cache {
     std::uint64_t hold_number;
   };
 
+  /// True while a write of this assumed pod may be on its way.
+  bool MayArrive(const Pod& pod) const;
   /// The entry, made if need be; its view will be made anew.
   NodeEntry& Touch(const std::string& node);
   void Insert(const std::string& uid, Pod pod);
@@ -122,7 +142,9 @@ class Cache {
   std::map<std::string, NodeEntry> nodes_ TESSERA_GUARDED_BY(mu_);
   std::deque<Deadline> deadlines_ TESSERA_GUARDED_BY(mu_);  ///< in order of time
   std::uint64_t hold_number_ TESSERA_GUARDED_BY(mu_) = 0;
-  std::vector<std::string> changed_ TESSERA_GUARDED_BY(mu_);  ///< nodes, since the last snapshot
+  std::uint64_t lists_ TESSERA_GUARDED_BY(mu_) = 0;  ///< begun so far
+  /// Nodes, since the last snapshot: a set, because a standby makes none for weeks.
+  std::unordered_set<std::string> changed_ TESSERA_GUARDED_BY(mu_);
   bool node_set_changed_ TESSERA_GUARDED_BY(mu_) = true;
   std::shared_ptr<const Snapshot::Index> index_ TESSERA_GUARDED_BY(mu_);
   std::shared_ptr<const Snapshot> snapshot_ TESSERA_GUARDED_BY(mu_);

@@ -11,23 +11,6 @@
 #include "extender/watch.h"
 
 namespace tessera::extender {
-namespace {
-
-kube::ReflectorHandlers PodHandlers(Cache& cache) {
-  return {.on_upsert = [&cache](const rapidjson::Value& pod) { ApplyPod(cache, pod); },
-          .on_delete = [&cache](std::string_view,
-                                std::string_view uid) { cache.RemovePod(std::string(uid)); },
-          .on_synced = [] {}};
-}
-
-kube::ReflectorHandlers NodeHandlers(Cache& cache) {
-  return {.on_upsert = [&cache](const rapidjson::Value& node) { ApplyNode(cache, node); },
-          .on_delete = [&cache](std::string_view name,
-                                std::string_view) { cache.RemoveNode(std::string(name)); },
-          .on_synced = [] {}};
-}
-
-}  // namespace
 
 struct Service::Impl {
   Impl(kube::Client& watch, kube::Client& bind_client, const Clock& clock,

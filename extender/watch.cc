@@ -1,9 +1,52 @@
 #include "extender/watch.h"
 
+#include <memory>
+#include <string>
+#include <unordered_set>
+
 #include "common/base/log.h"
+#include "common/kube/object.h"
 #include "extender/wire_objects.h"
 
 namespace tessera::extender {
+
+namespace {
+
+/// The uids of the list that is being told.
+struct Listing {
+  bool open = false;
+  std::unordered_set<std::string> uids{};
+};
+
+}  // namespace
+
+kube::ReflectorHandlers PodHandlers(Cache& cache) {
+  const auto listing = std::make_shared<Listing>();
+  return {.on_upsert =
+              [&cache, listing](const rapidjson::Value& pod) {
+                if (listing->open) listing->uids.emplace(kube::Uid(pod));
+                ApplyPod(cache, pod);
+              },
+          .on_delete = [&cache](std::string_view,
+                                std::string_view uid) { cache.RemovePod(std::string(uid)); },
+          .on_synced =
+              [&cache, listing] {
+                cache.EndList(listing->uids);
+                *listing = {};
+              },
+          .on_list =
+              [&cache, listing] {
+                *listing = {.open = true};
+                cache.BeginList();
+              },
+          .wants_list = [&cache] { return cache.WantsList(); }};
+}
+
+kube::ReflectorHandlers NodeHandlers(Cache& cache) {
+  return {.on_upsert = [&cache](const rapidjson::Value& node) { ApplyNode(cache, node); },
+          .on_delete = [&cache](std::string_view name,
+                                std::string_view) { cache.RemoveNode(std::string(name)); }};
+}
 
 void ApplyPod(Cache& cache, const rapidjson::Value& pod) {
   const auto meta = ReadMeta(pod);

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "common/json/json.h"
+#include "common/kube/collection.h"
 #include "extender/cache.h"
 
 /// From the API server's objects to the cache. Each call may be repeated; objects that are not for
@@ -13,6 +14,10 @@ namespace tessera::extender {
 inline constexpr std::string_view kPodsPath =
     "/api/v1/pods?labelSelector=tessera.dev%2Fmanaged%3Dtrue";
 inline constexpr std::string_view kNodesPath = "/api/v1/nodes";
+
+/// Tells the cache of all pods, and what a new list finds missing. `cache` must outlive them.
+kube::ReflectorHandlers PodHandlers(Cache& cache);
+kube::ReflectorHandlers NodeHandlers(Cache& cache);
 
 /// Added or changed. A bound pod holds what its assignment says; one that has ended holds nothing,
 /// and so does one that somebody else bound without an assignment, since its containers see no GPU.

@@ -18,6 +18,10 @@ struct ReflectorHandlers {
   std::function<void(std::string_view key, std::string_view uid)> on_delete = {};
   /// After each complete list; the first one means "synced".
   std::function<void()> on_synced = {};
+  /// Before a list is asked for; on_synced follows unless it fails.
+  std::function<void()> on_list = {};
+  /// Asked whenever a watch has ended: true if a list is wanted rather than the next watch.
+  std::function<bool()> wants_list = {};
 };
 
 /// The rules of a reflector without its loop: turns lists and watch events into handler calls.
@@ -26,6 +30,11 @@ class Collection {
  public:
   explicit Collection(ReflectorHandlers handlers) : handlers_(std::move(handlers)) {}
 
+  /// A list is about to be asked for.
+  void BeginList() {
+    if (handlers_.on_list) handlers_.on_list();
+  }
+  bool wants_list() const { return handlers_.wants_list && handlers_.wants_list(); }
   /// A complete list: upserts for all, deletes for what is missing or was recreated.
   void Replace(const ListResult& list);
   /// An event of a watch that began at resource_version().

@@ -41,6 +41,7 @@ void Reflector::Stop() {
 }
 
 bool Reflector::ListOnce() {
+  collection_.BeginList();
   const auto list = client_.List(path_);
   if (!list) {
     log::Warn("list failed", {{"path", path_}, {"reason", list.error().message}});
@@ -86,6 +87,7 @@ void Reflector::Run(const std::stop_token& stop) {
       listed = ended.error().code == Errc::kUnavailable && ++failed_watches < kMaxFailedWatches;
       if (!listed) failed_watches = 0;
     }
+    listed = listed && !collection_.wants_list();
     WaitFor(wait.Next(RandomUnit()), stop);
   }
 }

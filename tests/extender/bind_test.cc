@@ -136,6 +136,47 @@ TEST_F(BindTest, AConflictThatNobodyCanExplainKeepsTheGpus) {
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "the pod may be bound with them";
 }
 
+TEST_F(BindTest, APodThatIsGoneHoldsNothingThoughTheAnswerToItsBindingWasLost) {
+  // Its delete event has passed before the bind began: no other will come.
+  for (const std::string uid : {"", "made-anew"}) {
+    client_.SetPod("p", {.uid = "u", .json_limits = kHalf});
+    cache_.Hold("u", {"n"}, Ask(600, 50));
+    client_.before_post = Refuse(Errc::kUnavailable);
+    client_.before_get = [&](const std::string&) -> Result<void> {
+      if (uid.empty()) return Fail(Errc::kNotFound, "gone");
+      client_.SetPod("p", {.uid = uid, .json_limits = kHalf});
+      return {};
+    };
+    EXPECT_FALSE(Run());
+    EXPECT_EQ(Committed(cache_, "n"), kNothing) << uid;
+  }
+}
+
+TEST_F(BindTest, APodThatAnotherBoundHoldsNothingThoughTheAnswerWasLost) {
+  cache_.Hold("u", {"n"}, Ask(600, 50));
+  client_.SetPod("p", {.uid = "u", .json_limits = kHalf, .node = "m"});
+  client_.after_post = Refuse(Errc::kUnavailable);
+  EXPECT_FALSE(Run());
+  EXPECT_EQ(Committed(cache_, "n"), kNothing);
+}
+
+TEST_F(BindTest, GpusOfAPodThatWasBoundAreNotAbandonedBeforeTheWatchHasSeenIt) {
+  ASSERT_TRUE(Run());
+  EXPECT_FALSE(cache_.AbandonPod("u"));
+  clock_.Advance(std::chrono::hours(1));
+  EXPECT_FALSE(cache_.AbandonPod("u")) << "by no time limit";
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+}
+
+TEST_F(BindTest, GpusOfAWriteThatMayStillArriveAreNotAbandoned) {
+  client_.before_post = Refuse(Errc::kUnavailable);
+  ASSERT_FALSE(Run());
+  clock_.Advance(std::chrono::seconds(59));
+  EXPECT_FALSE(cache_.AbandonPod("u")) << "the server may be at it for a minute";
+  clock_.Advance(std::chrono::seconds(31));
+  EXPECT_TRUE(cache_.AbandonPod("u"));
+}
+
 TEST_F(BindTest, ARefusedWriteGivesTheGpusBack) {
   for (const Errc code : {Errc::kNotFound, Errc::kInvalidArgument}) {
     client_.before_post = Refuse(code);

@@ -87,7 +87,7 @@ TEST_F(CacheTest, AssumedPodsNeverEndByTime) {
   AddNode(cache_, "n", 1);
   cache_.Hold("p", {"n"}, Ask(600, 50));
   ASSERT_TRUE(cache_.AssumePod("p", "n", Ask(600, 50)));
-  cache_.KeepPod("p");
+  cache_.KeepPod("p", Cache::Write::kUnknown);
   clock_.Advance(std::chrono::hours(100));
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
 }
@@ -110,7 +110,7 @@ TEST_F(CacheTest, ForgetLeavesWhatAnotherAttemptOrTheWatchStandsFor) {
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
   cache_.ForgetPod("p");
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "the second attempt is under way";
-  cache_.KeepPod("p");
+  cache_.KeepPod("p", Cache::Write::kUnknown);
   cache_.ForgetPod("p");
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "the second attempt may have arrived";
 
@@ -221,11 +221,38 @@ TEST_F(CacheTest, AbandonLetsGoOnlyOfWhatNobodyWaitsFor) {
   EXPECT_TRUE(cache_.AbandonPod("never seen"));
   ASSERT_TRUE(cache_.AssumePod("p", "n", Ask(600, 50)));
   EXPECT_FALSE(cache_.AbandonPod("p")) << "an attempt is under way";
-  cache_.KeepPod("p");
+  cache_.KeepPod("p", Cache::Write::kUnknown);
+  EXPECT_FALSE(cache_.AbandonPod("p")) << "its write may still arrive";
+  clock_.Advance(std::chrono::minutes(2));
   EXPECT_TRUE(cache_.AbandonPod("p"));
   EXPECT_EQ(Committed(cache_, "n"), kNothing);
   cache_.AddPod("p", "n", Given("n", 0, 600, 50));
   EXPECT_FALSE(cache_.AbandonPod("p")) << "the watch has seen it bound";
+}
+
+TEST_F(CacheTest, WhatWasBoundAndDeletedWhileNobodyWatchedIsFoundMissingByTheNextList) {
+  AddNode(cache_, "n", 5);
+  const auto assume = [&](const std::string& uid) {
+    ASSERT_TRUE(cache_.AssumePod(uid, "n", Ask(600, 50)));
+  };
+  for (const char* uid : {"gone", "unknown", "listed", "under way"}) assume(uid);
+  cache_.KeepPod("gone", Cache::Write::kArrived);
+  cache_.KeepPod("unknown", Cache::Write::kUnknown);
+  cache_.KeepPod("listed", Cache::Write::kUnknown);
+  EXPECT_FALSE(cache_.WantsList()) << "the watch may yet tell";
+  clock_.Advance(std::chrono::minutes(2));
+  EXPECT_TRUE(cache_.WantsList());
+  cache_.BeginList();
+  cache_.ForgetPod("under way");
+  assume("during");
+  cache_.KeepPod("during", Cache::Write::kArrived);
+  assume("under way");
+  cache_.EndList({"listed"});
+  EXPECT_FALSE(cache_.NodeOf("gone"));
+  EXPECT_FALSE(cache_.NodeOf("unknown"));
+  EXPECT_TRUE(cache_.NodeOf("listed")) << "unbound so far";
+  EXPECT_TRUE(cache_.NodeOf("during")) << "bound after the list was made, perhaps";
+  EXPECT_TRUE(cache_.NodeOf("under way"));
 }
 
 TEST_F(CacheTest, ExclusivePodsKeepOthersOut) {

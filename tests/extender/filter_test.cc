@@ -169,7 +169,9 @@ TEST_F(FilterTest, APodWhoseBindBeganGoesBackToItsNode) {
   const auto elsewhere = filter_.Handle(Args("p", Ask(600, 50), {"a"}));
   ASSERT_FALSE(elsewhere) << "its bind is under way";
   EXPECT_EQ(elsewhere.error().code, Errc::kConflict);
-  cache_.KeepPod("p");
+  cache_.KeepPod("p", Cache::Write::kUnknown);
+  EXPECT_FALSE(filter_.Handle(Args("p", Ask(600, 50), {"a"}))) << "its write may still arrive";
+  clock_.Advance(std::chrono::minutes(2));
   EXPECT_THAT(Names("p", Ask(600, 50), {"a"}), ElementsAre("a"))
       << "nobody heard of that bind again";
   EXPECT_EQ(Committed(cache_, "b"), (binpack::Amount{0, 0}));

@@ -100,6 +100,27 @@ TEST_F(WatchTest, NodesWithoutOrWithABadInventoryAreClosed) {
   EXPECT_EQ(cache_.UpdateSnapshot()->Find("n")->refusal, "");
 }
 
+TEST_F(WatchTest, AListThatLacksAnAssumedPodFreesItsGpus) {
+  Node("n", contract::EncodeInventory(Gpus("n", 1)));
+  const auto pods = PodHandlers(cache_);
+  const auto list = [&](const std::string& uid) {
+    pods.on_list();
+    if (!uid.empty()) {
+      const auto pod = json::Parse(R"({"metadata":{"name":"p","uid":")" + uid + "\"}}");
+      pods.on_upsert(*pod);
+    }
+    pods.on_synced();
+  };
+  list("");
+  ASSERT_TRUE(cache_.AssumePod("u", "n", Ask(600, 50)));
+  cache_.KeepPod("u", Cache::Write::kArrived);
+  list("u");
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50})) << "listed";
+  pods.on_list();  // and the list fails
+  list("other");
+  EXPECT_EQ(Committed(cache_, "n"), kNothing) << "deleted while nobody watched";
+}
+
 TEST_F(WatchTest, StrangeObjectsAreLeftAlone) {
   for (
       const char* text :

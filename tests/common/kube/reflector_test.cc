@@ -17,7 +17,8 @@ namespace {
 using testing::ElementsAre;
 
 /// Runs a reflector until its script of answers is used up; gives the calls that it made.
-std::vector<std::string> CallsFor(std::deque<Result<void>> script) {
+std::vector<std::string> CallsFor(std::deque<Result<void>> script,
+                                  ReflectorHandlers handlers = {}) {
   std::mutex mu;
   std::condition_variable changed;
   bool done = false;
@@ -35,7 +36,7 @@ std::vector<std::string> CallsFor(std::deque<Result<void>> script) {
     return json::Parse(method == "LIST" ? "[]" : "{}");
   });
   const std::size_t wanted = script.size();
-  Reflector reflector(client, "/x", {},
+  Reflector reflector(client, "/x", std::move(handlers),
                       {.base = std::chrono::milliseconds(1), .max = std::chrono::milliseconds(2)});
   reflector.Start();
   {
@@ -70,6 +71,17 @@ TEST(ReflectorLoop, ListsAgainWhenWatchesKeepFailing) {
   EXPECT_THAT(
       CallsFor({{}, away, away, away, away, {}}),
       ElementsAre("LIST /x", "WATCH /x@1", "WATCH /x@1", "WATCH /x@1", "WATCH /x@1", "LIST /x"));
+}
+
+TEST(ReflectorLoop, ListsAgainAfterAWatchIfThatIsWanted) {
+  const std::vector<Result<void>> script = {{}, {}, {}, {}, {}};
+  int asked = 0;
+  std::vector<int> lists;
+  const auto calls = CallsFor(
+      {script.begin(), script.end()},
+      {.on_list = [&] { lists.push_back(asked); }, .wants_list = [&] { return ++asked == 2; }});
+  EXPECT_THAT(calls, ElementsAre("LIST /x", "WATCH /x@1", "WATCH /x@1", "LIST /x", "WATCH /x@1"));
+  EXPECT_THAT(lists, testing::IsSupersetOf({0, 2})) << "told before each list";
 }
 
 TEST(ReflectorLoop, StopWithoutStartIsFine) {
