@@ -24,22 +24,17 @@ void Add(MetricFamily& family, std::vector<ClientMetric::Label> labels, double v
 double Bytes(std::int64_t mib) { return static_cast<double>(mib) * 1024 * 1024; }
 double Share(std::int64_t percent) { return static_cast<double>(percent) / 100; }
 
-/// The four families of one GPU each.
+/// The families of one GPU each.
 struct GpuFamilies {
-  MetricFamily memory_capacity = Gauge("tessera_gpu_memory_capacity_bytes", "Memory of the GPU.");
-  MetricFamily memory_allocated =
-      Gauge("tessera_gpu_memory_allocated_bytes", "Memory of the GPU that pods have been given.");
-  MetricFamily cores_capacity =
-      Gauge("tessera_gpu_cores_capacity_ratio", "Compute of the GPU; 1 is the whole GPU.");
-  MetricFamily cores_allocated =
-      Gauge("tessera_gpu_cores_allocated_ratio", "Compute of the GPU that pods have been given.");
+  MetricFamily memory_allocated = Gauge("tessera_extender_gpu_memory_allocated_bytes",
+                                        "Memory of the GPU that pods have been given.");
+  MetricFamily cores_allocated = Gauge("tessera_extender_gpu_cores_allocated_ratio",
+                                       "Compute of the GPU that pods have been given.");
 
   void AddDevice(const std::string& node, const binpack::DeviceInfo& info) {
     const std::vector<ClientMetric::Label> labels = {{"node", node},
                                                      {"gpu_uuid", info.device.uuid}};
-    Add(memory_capacity, labels, Bytes(info.device.memory_mib));
     Add(memory_allocated, labels, Bytes(info.used.memory_mib));
-    Add(cores_capacity, labels, Share(info.device.cores_percent));
     Add(cores_allocated, labels, Share(info.used.cores_percent));
   }
 };
@@ -66,14 +61,7 @@ std::vector<MetricFamily> ClusterMetrics::Collect() const {
     for (const auto& info : view->committed.devices) gpus.AddDevice(view->name, info);
   }
   Add(cluster, {}, sum.ratio().value());
-  return {cluster,
-          node_ratio,
-          over,
-          closed,
-          gpus.memory_capacity,
-          gpus.memory_allocated,
-          gpus.cores_capacity,
-          gpus.cores_allocated};
+  return {cluster, node_ratio, over, closed, gpus.memory_allocated, gpus.cores_allocated};
 }
 
 RejectionMetrics::RejectionMetrics(prometheus::Registry& registry) {

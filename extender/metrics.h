@@ -15,13 +15,16 @@
 namespace tessera::extender {
 
 /// The state of the cluster, read from the cache on each scrape:
-///   tessera_cluster_fragmentation_ratio               capacity that is idle and of no use to the
-///   typical pod tessera_node_fragmentation_ratio{node} tessera_node_over_committed{node} 1 if more
-///   is committed on a GPU than it has tessera_node_closed{node}                         1 if
-///   nothing may be placed on the node tessera_gpu_memory_capacity_bytes,
-///   tessera_gpu_memory_allocated_bytes {node,gpu_uuid} tessera_gpu_cores_capacity_ratio,
-///   tessera_gpu_cores_allocated_ratio {node,gpu_uuid}
-/// Allocated is what bound and assumed pods hold. Thread-safe.
+///
+///   tessera_cluster_fragmentation_ratio     capacity that is idle and of no use to the typical pod
+///   tessera_node_fragmentation_ratio{node}
+///   tessera_node_over_committed{node}       1 if more is committed on a GPU than it has
+///   tessera_node_closed{node}               1 if nothing may be placed on the node
+///   tessera_extender_gpu_memory_allocated_bytes{node,gpu_uuid}
+///   tessera_extender_gpu_cores_allocated_ratio{node,gpu_uuid}
+///
+/// The GPUs' capacities are the agent's to tell, and tessera_gpu_* are its names: no sum may count
+/// a GPU twice. Allocated is what bound and assumed pods hold. Thread-safe.
 class ClusterMetrics final : public prometheus::Collectable {
  public:
   /// `cache` must outlive this.

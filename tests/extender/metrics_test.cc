@@ -18,20 +18,22 @@ class MetricsTest : public CacheTest {
   }
 };
 
-TEST_F(MetricsTest, TellsCapacityAndAllocationOfEachGpu) {
+TEST_F(MetricsTest, TellsTheAllocationOfEachGpuAndLeavesItsCapacityToTheAgent) {
   AddNode(cache_, "n", 2);
   cache_.AddPod("p", "n", Given("n", 1, 250, 40));
   cache_.Hold("q", {"n"}, Ask(600, 50));
   const std::string text = Scrape();
+  EXPECT_THAT(text, testing::Not(HasSubstr("\ntessera_gpu_"))) << "the agent's names";
   EXPECT_THAT(
-      text, HasSubstr("tessera_gpu_memory_capacity_bytes{node=\"n\",gpu_uuid=\"n-0\"} 1048576000"));
+      text,
+      HasSubstr(
+          "tessera_extender_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-1\"} 262144000"));
   EXPECT_THAT(
-      text, HasSubstr("tessera_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-1\"} 262144000"));
-  EXPECT_THAT(text, HasSubstr("tessera_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-0\"} 0"))
+      text, HasSubstr("tessera_extender_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-0\"} 0"))
       << "a hold is none";
-  EXPECT_THAT(text, HasSubstr("tessera_gpu_cores_capacity_ratio{node=\"n\",gpu_uuid=\"n-1\"} 1\n"));
-  EXPECT_THAT(text,
-              HasSubstr("tessera_gpu_cores_allocated_ratio{node=\"n\",gpu_uuid=\"n-1\"} 0.4"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("tessera_extender_gpu_cores_allocated_ratio{node=\"n\",gpu_uuid=\"n-1\"} 0.4"));
 }
 
 TEST_F(MetricsTest, TellsFragmentationOfNodesAndCluster) {

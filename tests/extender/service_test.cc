@@ -116,7 +116,8 @@ TEST_F(ServiceTest, BindsAPodAndRefusesTheOneThatDoesNotFitAnyMore) {
   EXPECT_EQ(Text(Path("q"), {"spec", "nodeName"}), "");
   EXPECT_THAT(
       running->Metrics(),
-      HasSubstr("tessera_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-0\"} 629145600"));
+      HasSubstr(
+          "tessera_extender_gpu_memory_allocated_bytes{node=\"n\",gpu_uuid=\"n-0\"} 629145600"));
 }
 
 TEST_F(ServiceTest, ARestartKnowsWhatWasBound) {
