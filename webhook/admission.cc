@@ -33,23 +33,25 @@ Patch Mutate(const AdmissionRequest& admission, const Options& options) {
 /// A debug container has no share of its own, so it sees no GPU. Only pods of ours: in others
 /// nobody's limit is at stake.
 Decision AdmitDebugSession(const AdmissionRequest& request) {
-  const auto& labels = request.pod.labels;
-  const auto managed = labels ? labels->find(names::kManagedLabel) : StringMap::const_iterator();
-  if (!labels || managed == labels->end() || managed->second != "true") return {};
+  if (!request.was_managed) return {};
   PodEditor editor(request.pod);
-  for (std::size_t i = request.old_ephemeral_containers;
-       i < request.pod.ephemeral_containers.size(); ++i) {
-    HideGpus(editor, {.list = ContainerList::kEphemeral, .index = static_cast<int>(i)});
+  for (std::size_t i = 0; i < request.pod.ephemeral_containers.size(); ++i) {
+    const Container& container = request.pod.ephemeral_containers[i];
+    if (request.old_ephemeral.contains(container.name)) continue;
+    const ContainerRef ref{.list = ContainerList::kEphemeral, .index = static_cast<int>(i)};
+    if (const auto ok = CheckNeighbour(container, ref); !ok) return Refused(kForbidden, ok.error());
+    HideGpus(editor, ref);
   }
   return {.allowed = true, .patch = editor.patch(), .code = 0, .message = ""};
 }
 
 Decision AdmitPod(const AdmissionRequest& request, const Options& options) {
-  if (request.event == Event::kOther || IsMirrorPod(request.pod)) return {};
+  if (request.event == Event::kOther) return {};
   if (request.event == Event::kDebugSession) return AdmitDebugSession(request);
   if (const auto ok = CheckSystemAnnotations(request.pod); !ok) {
     return Refused(kForbidden, ok.error());
   }
+  if (IsMirrorPod(request.pod)) return {};
   if (!request.asked) return Refused(kUnprocessable, request.asked.error());
   if (request.asked->containers.empty()) return {};
   if (const auto ok = Validate(request.pod, *request.asked, options); !ok) {

@@ -20,6 +20,9 @@ constexpr std::array<std::string_view, 4> kAdoptedSchedulers = {"", "default-sch
 constexpr std::array<std::string_view, 3> kOurDirectories = {names::kLibraryDir, names::kRegionDir,
                                                              names::kLimitsDir};
 
+/// Mounts below it name GPUs to NVIDIA's container toolkit, and win over the environment.
+constexpr std::string_view kDeviceListDirectory = "/var/run/nvidia-container-devices";
+
 tl::unexpected<Error> Refuse(std::string message) {
   return Fail(Errc::kInvalidArgument, std::move(message));
 }
@@ -41,14 +44,37 @@ bool IsOurVolume(std::string_view name) {
          name.starts_with(names::kVolumeLimitsPrefix);
 }
 
+bool IsBelow(std::string_view path, std::string_view directory) {
+  return path.starts_with(directory) && path.size() > directory.size() &&
+         path[directory.size()] == '/';
+}
+
+std::string Where(ContainerRef ref) {
+  return "spec." + std::string(ListName(ref.list)) + "[" + std::to_string(ref.index) + "]";
+}
+
+Result<void> CheckDeviceList(const Container& container, const std::string& where) {
+  if (!container.mounts) return {};
+  for (const VolumeMount& mount : *container.mounts) {
+    const std::string path = CleanPath(mount.path);
+    if (path != kDeviceListDirectory && !IsBelow(path, kDeviceListDirectory)) continue;
+    return Refuse(where + ".volumeMounts: mountPath " + mount.path +
+                  " chooses GPUs by itself; tessera's scheduler chooses them");
+  }
+  return {};
+}
+
 Result<void> CheckMounts(const Container& container, const std::string& where) {
   if (!container.mounts) return {};
   for (const VolumeMount& mount : *container.mounts) {
     const std::string path = CleanPath(mount.path);
+    const bool at_ours =
+        std::find(kOurDirectories.begin(), kOurDirectories.end(), path) != kOurDirectories.end();
+    if (IsOurVolume(mount.volume) && !at_ours) {
+      return Refuse(where + ".volumeMounts: volume \"" + mount.volume + "\" belongs to tessera");
+    }
     for (const std::string_view ours : kOurDirectories) {
-      const bool below =
-          path.starts_with(ours) && path.size() > ours.size() && path[ours.size()] == '/';
-      if (below || (path == ours && !IsOurVolume(mount.volume))) {
+      if (IsBelow(path, ours) || (path == ours && !IsOurVolume(mount.volume))) {
         return Refuse(where + ".volumeMounts: mountPath " + mount.path +
                       " is reserved for tessera; mount volume \"" + mount.volume + "\" elsewhere");
       }
@@ -72,8 +98,8 @@ Result<void> CheckContainers(const PodView& pod, const binpack::PodRequest& requ
   for (const binpack::ContainerRequest& asked : request.containers) {
     const bool app = asked.kind == binpack::ContainerKind::kApp;
     const auto index = static_cast<std::size_t>(asked.index);
-    const std::string where = std::string(app ? "spec.containers[" : "spec.initContainers[") +
-                              std::to_string(index) + "]";
+    const std::string where =
+        Where({.list = app ? ContainerList::kApp : ContainerList::kInit, .index = asked.index});
     const auto& list = app ? pod.containers : *pod.init_containers;
     const Container& container = list.at(index);
     if (container.privileged) {
@@ -81,10 +107,30 @@ Result<void> CheckContainers(const PodView& pod, const binpack::PodRequest& requ
                     "\" is privileged and asks for a GPU: a privileged container sees every GPU "
                     "of its node, so no limit would hold");
     }
+    if (const auto ok = CheckDeviceList(container, where); !ok) return ok;
     if (const auto ok = CheckMounts(container, where); !ok) return ok;
     if (const auto ok = CheckPreload(container, where); !ok) return ok;
   }
   return {};
+}
+
+Result<void> CheckNeighbours(const PodView& pod, const binpack::PodRequest& request,
+                             const Options& options) {
+  const auto check = [&](const std::vector<Container>& list, ContainerList name) -> Result<void> {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const ContainerRef ref{.list = name, .index = static_cast<int>(i)};
+      const bool has_gpu =
+          std::any_of(request.containers.begin(), request.containers.end(), [&](const auto& asked) {
+            const bool app = asked.kind == binpack::ContainerKind::kApp;
+            return app == (name == ContainerList::kApp) && asked.index == ref.index;
+          });
+      if (has_gpu || (name == ContainerList::kInit && IsInstaller(list[i], options))) continue;
+      if (const auto ok = CheckNeighbour(list[i], ref); !ok) return ok;
+    }
+    return {};
+  };
+  if (const auto ok = check(pod.containers, ContainerList::kApp); !ok) return ok;
+  return pod.init_containers ? check(*pod.init_containers, ContainerList::kInit) : Result<void>{};
 }
 
 /// The name of the installer belongs to us, wherever it stands.
@@ -132,6 +178,18 @@ Result<void> CheckSystemAnnotations(const PodView& pod) {
   return {};
 }
 
+Result<void> CheckNeighbour(const Container& container, ContainerRef ref) {
+  const std::string where = Where(ref);
+  if (const auto ok = CheckDeviceList(container, where); !ok) return ok;
+  if (!container.mounts) return {};
+  for (const VolumeMount& mount : *container.mounts) {
+    if (!IsOurVolume(mount.volume)) continue;
+    return Refuse(where + ".volumeMounts: volume \"" + mount.volume +
+                  "\" belongs to tessera and to the containers with a GPU");
+  }
+  return {};
+}
+
 Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
                       const Options& options) {
   if (!pod.node_name.empty()) {
@@ -142,7 +200,8 @@ Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
   }
   if (const auto ok = CheckScheduler(pod, options); !ok) return ok;
   if (const auto ok = CheckReservedName(pod, options); !ok) return ok;
-  return CheckContainers(pod, request);
+  if (const auto ok = CheckContainers(pod, request); !ok) return ok;
+  return CheckNeighbours(pod, request, options);
 }
 
 }  // namespace tessera::webhook

@@ -13,6 +13,10 @@ bool IsMirrorPod(const PodView& pod);
 /// Refuses annotations that only our scheduler may write, on any pod: the scheduler believes them.
 Result<void> CheckSystemAnnotations(const PodView& pod);
 
+/// Refuses a container without a GPU, in a pod of ours, that would write where the GPU containers'
+/// limits come from or would choose GPUs by itself.
+Result<void> CheckNeighbour(const Container& container, ContainerRef ref);
+
 /// Refuses a GPU pod that would run without its limits, or past our scheduler. Errors say what to
 /// change. REQUIRES: `request` is that of `pod` and asks for a GPU.
 Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,

@@ -1,6 +1,7 @@
 #include "webhook/wire.h"
 
 #include "common/base/base64.h"
+#include "common/contract/names.h"
 #include "common/contract/pod_request.h"
 #include "common/json/json.h"
 #include "webhook/wire_pod.h"
@@ -42,9 +43,16 @@ Result<void> DecodeCreation(const Value& pod, AdmissionRequest& into) {
   return {};
 }
 
-std::size_t CountEphemeral(const Value& request) {
+void DecodeDebugSession(const Value& request, AdmissionRequest& into) {
+  const Value* label =
+      json::FindPath(request, {"oldObject", "metadata", "labels", names::kManagedLabel});
+  into.was_managed = label != nullptr && label->IsString() && json::View(*label) == "true";
   const Value* old = json::FindPath(request, {"oldObject", "spec", "ephemeralContainers"});
-  return old != nullptr && old->IsArray() ? old->Size() : 0;
+  if (old == nullptr || !old->IsArray()) return;
+  for (const Value& container : old->GetArray()) {
+    const auto name = json::GetStringOr(container, "name", "");
+    if (name && !name->empty()) into.old_ephemeral.insert(*name);
+  }
 }
 
 Result<AdmissionRequest> DecodeRequest(const Value& request) {
@@ -57,7 +65,7 @@ Result<AdmissionRequest> DecodeRequest(const Value& request) {
   if (!view) return Fail(view.error().code, "object." + view.error().message);
   parsed.pod = *std::move(view);
   if (parsed.event == Event::kDebugSession) {
-    parsed.old_ephemeral_containers = CountEphemeral(request);
+    DecodeDebugSession(request, parsed);
   } else if (const auto ok = DecodeCreation(*pod, parsed); !ok) {
     return tl::make_unexpected(ok.error());
   }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -24,9 +25,11 @@ struct AdmissionRequest {
   Event event = Event::kOther;  ///< kOther: the rest is empty
   std::string pod_key;          ///< namespace/name for logs; a generated name stands as "prefix*"
   PodView pod;
-  /// kDebugSession: how many of pod.ephemeral_containers were there before; they come first and
-  /// cannot change.
-  std::size_t old_ephemeral_containers = 0;
+  /// kDebugSession: whether the pod before the update is one of ours, and the names of its
+  /// ephemeral containers. Of `pod` only the new ones count: the API server puts the rest back as
+  /// it was, but only after we were asked.
+  bool was_managed = false;
+  std::set<std::string> old_ephemeral{};
   /// Whom the pod's gpu-… annotations speak of; nothing without them.
   std::optional<std::string> annotated_container;
   Result<binpack::PodRequest>
