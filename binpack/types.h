@@ -15,6 +15,12 @@ inline constexpr std::int64_t kMaxMemoryMib = std::int64_t{1} << 32;
 /// More GPUs than any node has; guards loops against hostile input.
 inline constexpr int kMaxGpusPerNode = 256;
 
+/// More containers with a GPU than any pod has; the search for a placement grows with their square.
+inline constexpr int kMaxGpuContainersPerPod = 32;
+/// GPUs of all containers of a pod together: its assignment must fit into Kubernetes' 256 KiB of
+/// annotations.
+inline constexpr int kMaxGpusPerPod = 1024;
+
 /// A physical GPU: what exists.
 struct GpuDevice {
   std::string uuid{};  ///< "GPU-…" as NVML tells it

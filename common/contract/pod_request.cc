@@ -101,6 +101,21 @@ Result<std::vector<ContainerRequest>> ReadContainers(const Value& pod,
   return requests;
 }
 
+Result<void> CheckSize(const std::vector<ContainerRequest>& containers) {
+  if (containers.size() > static_cast<std::size_t>(binpack::kMaxGpuContainersPerPod)) {
+    return Fail(Errc::kInvalidArgument, "the pod has " + std::to_string(containers.size()) +
+                                            " containers that ask for a GPU; at most " +
+                                            std::to_string(binpack::kMaxGpuContainersPerPod) +
+                                            " are allowed");
+  }
+  int gpus = 0;
+  for (const ContainerRequest& container : containers) gpus += container.gpu.count;
+  if (gpus <= binpack::kMaxGpusPerPod) return {};
+  return Fail(Errc::kInvalidArgument, "the pod's containers ask for " + std::to_string(gpus) +
+                                          " GPUs together; at most " +
+                                          std::to_string(binpack::kMaxGpusPerPod) + " are allowed");
+}
+
 /// A container without cores has nothing that fixed-share could hold it to.
 Result<ComputePolicy> ChoosePolicy(const std::vector<ContainerRequest>& containers,
                                    std::optional<ComputePolicy> stated) {
@@ -128,6 +143,7 @@ Result<PodRequest> DecodePodRequest(const Value& pod) {
   PodRequest request;
   TESSERA_TRY(request.containers, ReadContainers(pod, annotations));
   if (request.containers.empty()) return PodRequest{};
+  if (auto ok = CheckSize(request.containers); !ok) return tl::make_unexpected(ok.error());
   TESSERA_TRY(request.selector, annotations.ReadSelector());
   TESSERA_TRY(const auto stated, annotations.ReadComputePolicy());
   TESSERA_TRY(request.compute_policy, ChoosePolicy(request.containers, stated));

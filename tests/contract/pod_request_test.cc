@@ -19,6 +19,24 @@ using testing::IsEmpty;
 
 const GpuRequest kWhole{1, 0, 100, 100};
 
+/// `count` containers that ask for `gpus` GPUs each.
+std::string Many(int count, const std::string& gpus) {
+  std::string list;
+  for (int i = 0; i < count; ++i) {
+    list +=
+        (i == 0 ? "" : ",") + Container("c" + std::to_string(i), R"("tessera.dev/gpu":)" + gpus);
+  }
+  return PodText("", "[" + list + "]");
+}
+
+TEST(PodRequest, MoreThanAnyPodNeedsIsRefusedSoThatNoSearchOrAssignmentGrowsWithoutBound) {
+  EXPECT_TRUE(Decode(Many(32, "1")));
+  EXPECT_THAT(Decode(Many(33, "1")).error().message, HasSubstr("at most 32"));
+  EXPECT_TRUE(Decode(Many(4, "256")));
+  EXPECT_THAT(Decode(Many(5, "256")).error().message, HasSubstr("1280 GPUs together"));
+  EXPECT_TRUE(Decode(Many(500, "0"))) << "containers without a GPU do not count";
+}
+
 TEST(PodRequest, OneContainersGpuFromEveryDialect) {
   struct Case {
     std::string annotations;
