@@ -1,5 +1,6 @@
 #include "common/json/json.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <rapidjson/error/en.h>
@@ -19,8 +20,20 @@ Error WrongType(std::string_view name, std::string_view wanted) {
   return {Errc::kInvalidArgument, std::string(name) + " must be " + std::string(wanted)};
 }
 
-/// Checks depth without recursion before the document is built.
-Result<void> CheckDepth(std::string_view text) {
+/// Exponents of more digits than any number needs: the reader's sums of exponents would overflow.
+constexpr std::size_t kMaxExponentDigits = 8;
+
+/// True if `text` begins with an exponent ("e-400", "E7") that is too long.
+bool HugeExponent(std::string_view text) {
+  if (text[0] != 'e' && text[0] != 'E') return false;
+  text.remove_prefix(1);
+  if (!text.empty() && (text[0] == '+' || text[0] == '-')) text.remove_prefix(1);
+  const std::size_t end = std::min(text.find_first_not_of("0123456789"), text.size());
+  return end > kMaxExponentDigits;
+}
+
+/// Checks what the reader cannot take, before the document is built and without recursion.
+Result<void> CheckBounds(std::string_view text) {
   int depth = 0;
   bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -29,6 +42,10 @@ Result<void> CheckDepth(std::string_view text) {
       if (c == '\\') ++i;
       if (c == '"') in_string = false;
       continue;
+    }
+    if (HugeExponent(text.substr(i))) {
+      return Fail(Errc::kInvalidArgument,
+                  "not JSON at byte " + std::to_string(i) + ": exponent is too long");
     }
     if (c == '"') in_string = true;
     if (c == '{' || c == '[') ++depth;
@@ -52,14 +69,14 @@ Result<T> Get(const Value& object, std::string_view name, std::string_view wante
 }  // namespace
 
 Result<Document> Parse(std::string_view text) {
-  if (const auto ok = CheckDepth(text); !ok) return tl::make_unexpected(ok.error());
+  if (const auto ok = CheckBounds(text); !ok) return tl::make_unexpected(ok.error());
   Document document;
   document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag |
                  rapidjson::kParseFullPrecisionFlag>(text.data(), text.size());
   if (document.HasParseError()) {
-    return Fail(Errc::kInvalidArgument,
-                "not JSON at byte " + std::to_string(document.GetErrorOffset()) + ": " +
-                    rapidjson::GetParseError_En(document.GetParseError()));
+    return Fail(Errc::kInvalidArgument, "not JSON at byte " +
+                                            std::to_string(document.GetErrorOffset()) + ": " +
+                                            rapidjson::GetParseError_En(document.GetParseError()));
   }
   return document;
 }

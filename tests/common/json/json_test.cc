@@ -24,6 +24,8 @@ TEST(Parse, SaysWhereAndWhyATextIsNotJson) {
       {std::string("{\0}", 3), "not JSON at byte"},
       {std::string(kMaxDepth + 1, '['), "nested deeper than 64"},
       {std::string(1'000'000, '{'), "nested deeper than 64"},
+      {"[0.00000000001e-2147483639]", "not JSON at byte 14: exponent is too long"},
+      {"[1E+000000001]", "not JSON at byte 2: exponent is too long"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.text.substr(0, 20));
@@ -37,6 +39,7 @@ TEST(Parse, SaysWhereAndWhyATextIsNotJson) {
 TEST(Parse, BracketsInTextAreNotNesting) {
   EXPECT_TRUE(Parse("\"" + std::string(100, '[') + "\""));
   EXPECT_TRUE(Parse(R"("\"[[[[")"));
+  EXPECT_TRUE(Parse(R"(["1e-2147483639",1e-99999999,true,false])"));
   EXPECT_TRUE(Parse(std::string(kMaxDepth, '[') + std::string(kMaxDepth, ']')));
 }
 
