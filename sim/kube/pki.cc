@@ -11,6 +11,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "common/base/base64.h"
+
 namespace tessera::sim {
 namespace {
 
@@ -133,15 +135,6 @@ Result<KeyPair> CertificateAuthority::Issue(const Subject& subject) const {
   return ToPem(raw, key.get());
 }
 
-std::string Base64(const std::string& bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
 std::string KubeconfigText(const std::string& server, const std::string& ca_pem,
                            const KeyPair& client) {
   return "apiVersion: v1\n"
@@ -154,12 +147,13 @@ std::string KubeconfigText(const std::string& server, const std::string& ca_pem,
          "- name: tessera-sim\n"
          "  cluster:\n"
          "    server: " +
-         server + "\n" + "    certificate-authority-data: " + Base64(ca_pem) + "\n" +
+         server + "\n" + "    certificate-authority-data: " + base64::Encode(ca_pem) + "\n" +
          "users:\n"
          "- name: tessera-sim\n"
          "  user:\n"
          "    client-certificate-data: " +
-         Base64(client.cert_pem) + "\n" + "    client-key-data: " + Base64(client.key_pem) + "\n";
+         base64::Encode(client.cert_pem) + "\n" +
+         "    client-key-data: " + base64::Encode(client.key_pem) + "\n";
 }
 
 }  // namespace tessera::sim

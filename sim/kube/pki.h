@@ -50,7 +50,4 @@ class CertificateAuthority {
 std::string KubeconfigText(const std::string& server, const std::string& ca_pem,
                            const KeyPair& client);
 
-/// Standard base64 with padding, one line.
-std::string Base64(const std::string& bytes);
-
 }  // namespace tessera::sim
