@@ -163,6 +163,23 @@ Result<void> NotBoth(const PodAnnotations& annotations, std::string_view ours,
               Named(ours) + " and " + Named(theirs) + " are both set; keep one");
 }
 
+/// Entries of a pod's lists: each is held against each GPU of the cluster.
+constexpr std::size_t kMaxModels = 64;
+constexpr std::size_t kMaxUuids = 256;
+
+Result<void> CheckLists(const binpack::DeviceSelector& selector) {
+  const auto refuse = [](std::string_view what, std::size_t count, std::size_t most) {
+    return Fail(Errc::kInvalidArgument, "the annotations list " + std::to_string(count) + " GPU " +
+                                            std::string(what) + "; at most " +
+                                            std::to_string(most) + " are allowed");
+  };
+  const std::size_t models = selector.models_any.size() + selector.models_none.size();
+  const std::size_t uuids = selector.uuids_any.size() + selector.uuids_none.size();
+  if (models > kMaxModels) return refuse("models", models, kMaxModels);
+  if (uuids > kMaxUuids) return refuse("uuids", uuids, kMaxUuids);
+  return {};
+}
+
 /// "A,!B" in our words: fills `any` and `none`.
 template <typename Push>
 Result<void> ReadList(const PodAnnotations& annotations, std::string_view name, Push push) {
@@ -261,6 +278,7 @@ Result<binpack::DeviceSelector> PodAnnotations::ReadSelector() const {
   each(kHamiNoModel, [&](auto e) { selector.models_none.push_back({std::string(e), false}); });
   each(kHamiUseUuid, [&](auto e) { selector.uuids_any.emplace_back(e); });
   each(kHamiNoUuid, [&](auto e) { selector.uuids_none.emplace_back(e); });
+  if (ok = CheckLists(selector); !ok) return tl::make_unexpected(ok.error());
   return selector;
 }
 

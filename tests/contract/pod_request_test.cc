@@ -37,6 +37,26 @@ TEST(PodRequest, MoreThanAnyPodNeedsIsRefusedSoThatNoSearchOrAssignmentGrowsWith
   EXPECT_TRUE(Decode(Many(500, "0"))) << "containers without a GPU do not count";
 }
 
+TEST(PodRequest, ListsOfGpusAreBoundedBecauseEachEntryIsHeldAgainstEachGpu) {
+  const auto ask = [](const std::string& annotation, int entries) {
+    std::string list = "x";
+    for (int i = 1; i < entries; ++i) list += ",x";
+    return Decode(PodText("\"" + annotation + "\":\"" + list + "\"",
+                          "[" + Container("c", R"("tessera.dev/gpu":1)") + "]"));
+  };
+  const std::pair<const char*, int> cases[] = {{"tessera.dev/gpu-model", 64},
+                                               {"nvidia.com/use-gputype", 64},
+                                               {"nvidia.com/nouse-gputype", 64},
+                                               {"tessera.dev/gpu-uuid", 256},
+                                               {"nvidia.com/nouse-gpuuuid", 256}};
+  for (const auto& [annotation, most] : cases) {
+    EXPECT_TRUE(ask(annotation, most)) << annotation;
+    const auto more = ask(annotation, most + 1);
+    ASSERT_FALSE(more) << annotation;
+    EXPECT_THAT(more.error().message, HasSubstr("at most " + std::to_string(most)));
+  }
+}
+
 TEST(PodRequest, OneContainersGpuFromEveryDialect) {
   struct Case {
     std::string annotations;
