@@ -2,13 +2,11 @@
 // Threads: main's publishes, one reads NVML, two watch, the server's own answer.
 #include <unistd.h>
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <thread>
 
 #include "agent/flags.h"
 #include "agent/hardware.h"
+#include "agent/hardware_thread.h"
 #include "agent/metrics.h"
 #include "agent/watches.h"
 #include "common/base/log.h"
@@ -68,46 +66,6 @@ void AddRoutes(http::Server& server, http::Metrics& metrics, Agent& agent) {
   // State is read on each scrape, so series end with their pod.
   server.ServeMetrics([&] { return metrics.Render() + RenderFamilies(agent.State()); });
 }
-
-/// Looks at the GPUs every so often, in a thread of its own: a call of a sick driver may never
-/// return.
-class HardwareThread {
- public:
-  HardwareThread(Hardware& hardware, std::chrono::seconds interval)
-      : hardware_(hardware), interval_(interval), thread_([this] { Run(); }) {}
-
-  /// False if the thread hangs in the driver; then the process can only be left by _exit.
-  bool Stop(std::chrono::seconds patience) {
-    std::unique_lock lock(mu_);
-    stop_ = true;
-    changed_.notify_all();
-    if (!changed_.wait_for(lock, patience, [&] { return ended_; })) return false;
-    lock.unlock();
-    thread_.join();
-    return true;
-  }
-
- private:
-  void Run() {
-    std::unique_lock lock(mu_);
-    while (!stop_) {
-      lock.unlock();
-      hardware_.Refresh();
-      lock.lock();
-      changed_.wait_for(lock, interval_, [&] { return stop_; });
-    }
-    ended_ = true;
-    changed_.notify_all();
-  }
-
-  Hardware& hardware_;
-  const std::chrono::seconds interval_;
-  std::mutex mu_;
-  std::condition_variable changed_;
-  bool stop_ = false;
-  bool ended_ = false;
-  std::thread thread_;
-};
 
 void Loop(Agent& agent, ShutdownSignal& signal) {
   do {
