@@ -1,0 +1,59 @@
+#include "binpack/place/demand.h"
+
+#include <cmath>
+#include <map>
+#include <tuple>
+
+namespace tessera::binpack {
+
+Demand MakeDemand(std::span<const TypicalPod> weighted) {
+  std::map<PodShape, double> sums;
+  double total = 0;
+  for (const TypicalPod& pod : weighted) {
+    if (!(pod.frequency > 0)) continue;
+    PodShape shape = pod.shape;
+    shape.memory_mib = 0;
+    sums[shape] += pod.frequency;
+    total += pod.frequency;
+  }
+  Demand demand;
+  demand.pods.reserve(sums.size());
+  for (const auto& [shape, sum] : sums) demand.pods.push_back({shape, sum / total});
+  return demand;
+}
+
+Fleet FleetOf(std::span<const NodeRoom> empty_nodes) {
+  Fleet fleet;
+  std::map<std::tuple<std::int16_t, std::int16_t, std::int32_t>, int> counts;
+  for (const NodeRoom& node : empty_nodes) {
+    fleet.cpu_milli += node.cpu_milli;
+    fleet.gpus += node.gpus;
+    ++counts[{node.model, node.gpus, node.cpu_milli}];
+  }
+  for (const auto& [kind, nodes] : counts) {
+    fleet.kinds.push_back({std::get<0>(kind), std::get<1>(kind), std::get<2>(kind), nodes});
+  }
+  return fleet;
+}
+
+DemandTotals TotalsOf(const Demand& demand) {
+  DemandTotals totals;
+  double cpu_with_gpus = 0;
+  for (const auto& [shape, frequency] : demand.pods) {
+    totals.gpus += frequency * GpusOf(shape);
+    totals.cpu_milli += frequency * shape.cpu_milli;
+    if (shape.gpus > 0) cpu_with_gpus += frequency * shape.cpu_milli;
+  }
+  if (totals.gpus <= 0) return totals;
+  totals.cpu_per_gpu = cpu_with_gpus / totals.gpus;
+  double squares = 0;
+  for (const auto& [shape, frequency] : demand.pods) {
+    if (shape.gpus == 0) continue;
+    const double off = shape.cpu_milli - GpusOf(shape) * totals.cpu_per_gpu;
+    squares += frequency * off * off;
+  }
+  totals.cpu_deviation_per_gpu = std::sqrt(squares / totals.gpus);
+  return totals;
+}
+
+}  // namespace tessera::binpack
