@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cli/inspect.h"
+#include "cli/simulate_command.h"
 #include "common/app/flags.h"
 
 using namespace tessera;
@@ -45,8 +46,9 @@ int main(int argc, char** argv) {
   inspect->add_option("-o,--output", options.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
+  const cli::SimulateCommand simulate(program);
   CLI11_PARSE(program, argc, argv);
-  const auto text = RunInspect(flags, options);
+  const auto text = simulate.chosen() ? simulate.Run(flags) : RunInspect(flags, options);
   if (!text) {
     std::cerr << kProgram << ": " << text.error().message << "\n";
     return 1;
