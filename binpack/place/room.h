@@ -39,7 +39,7 @@ struct PodShape {
   std::int32_t cpu_milli = 0;
   std::int32_t memory_mib = 0;  ///< host memory
   std::int16_t gpus = 0;
-  Share share;  ///< of each GPU
+  Share share{};  ///< of each GPU
   ModelSet models = kAnyModel;
 
   auto operator<=>(const PodShape&) const = default;
