@@ -266,15 +266,21 @@ std::string ChurnJson(const std::vector<ChurnRun>& runs) {
 
 Result<void> SetWeight(const std::string& assignment, binpack::ValueWeights& weights) {
   const std::map<std::string, double binpack::ValueWeights::*, std::less<>> members{
-      {"rest", &binpack::ValueWeights::rest},       {"scarcity", &binpack::ValueWeights::scarcity},
-      {"typical", &binpack::ValueWeights::typical}, {"stranded", &binpack::ValueWeights::stranded},
-      {"cpu", &binpack::ValueWeights::cpu},         {"slots", &binpack::ValueWeights::slots}};
+      {"rest", &binpack::ValueWeights::rest},
+      {"scarcity", &binpack::ValueWeights::scarcity},
+      {"typical", &binpack::ValueWeights::typical},
+      {"stranded", &binpack::ValueWeights::stranded},
+      {"cpu", &binpack::ValueWeights::cpu},
+      {"slots", &binpack::ValueWeights::slots},
+      {"slot_reserve", &binpack::ValueWeights::slot_reserve},
+      {"cpu_variation", &binpack::ValueWeights::cpu_variation}};
   const std::size_t equals = assignment.find('=');
   const auto member = members.find(assignment.substr(0, equals));
   if (equals == std::string::npos || member == members.end()) {
     return Fail(Errc::kInvalidArgument,
                 "weight \"" + assignment +
-                    "\" must be TERM=NUMBER; terms: rest scarcity typical stranded cpu slots");
+                    "\" must be TERM=NUMBER; terms: rest scarcity typical stranded cpu slots "
+                    "slot_reserve cpu_variation");
   }
   double value = -1;
   const char* first = assignment.data() + equals + 1;

@@ -50,6 +50,8 @@ NodeValue::NodeValue(const Demand& demand, const Fleet& fleet, const ValueWeight
   }
   for (const auto& [k, part] : share) {
     slot_sizes_.push_back(k);
+    // Where CPU runs out first some GPUs stay idle anyway, and keeping them together is worth less.
+    slot_price_[static_cast<std::size_t>(k)] = weights.slots * k * (1 - scarcity / 2);
     slot_reserve_[static_cast<std::size_t>(k)] = weights.slot_reserve * part * fleet.gpus / k;
   }
 }
@@ -151,7 +153,7 @@ SlotPrices NodeValue::PricesFor(const std::array<int, kMaxRoomGpus + 1>& free_sl
   SlotPrices prices{};
   for (const int k : slot_sizes_) {
     const auto i = static_cast<std::size_t>(k);
-    prices[i] = weights_.slots * k * std::min(1.0, slot_reserve_[i] / std::max(1, free_slots[i]));
+    prices[i] = slot_price_[i] * std::min(1.0, slot_reserve_[i] / std::max(1, free_slots[i]));
   }
   return prices;
 }

@@ -16,7 +16,7 @@ struct ValueWeights {
   double typical = 0.08;  ///< idle GPUs that the mean typical pod cannot use (FGD's measure)
   double stranded = 1.5;  ///< GPUs for which the node will have no CPU left
   double cpu = 1;         ///< idle CPU that the mean typical pod cannot use, while CPU is scarce
-  double slots = 0.1;     ///< for each GPU of a slot that a multi-GPU pod can take
+  double slots = 0.22;    ///< for each GPU of a slot that a multi-GPU pod can take
   double slot_reserve = 0.25;      ///< a slot has its full price while fewer than this part of the
                                    ///< demanded slots are free
   double cpu_variation = 0.5;      ///< how far the CPU per GPU to come varies, in deviations
@@ -73,6 +73,7 @@ class NodeValue {
   double gpu_weight_ = 0;                ///< sums over all typical pods
   double cpu_weight_ = 0;
   std::vector<int> slot_sizes_;  ///< the k > 1 that typical pods ask for as whole GPUs
+  SlotPrices slot_price_{};      ///< while they are scarce
   SlotPrices slot_reserve_{};    ///< slots below which the price is full
 };
 
