@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "cli/simulate_cluster.h"
+#include "cli/simulate_mig.h"
 
 namespace tessera::cli {
 namespace {
@@ -87,6 +88,34 @@ SimulateCommand::SimulateCommand(CLI::App& program)
       ->add_option("--weight", weights_,
                    "TERM=NUMBER of the fragment policy; see binpack/README.md")
       ->delimiter(',');
+  AddMigOptions();
+}
+
+void SimulateCommand::AddMigOptions() {
+  auto* mig = command_
+                  ->add_option("--mig", mig_family_,
+                               "Places MIG instances on GPUs of this family instead: A100-40GB, …")
+                  ->check(CLI::IsMember(MigFamilyNames()));
+  command_->add_option("--mig-mix", mig_.mix, "What is asked for")
+      ->needs(mig)
+      ->check(CLI::IsMember(binpack::simulate::MigMixNames()))
+      ->capture_default_str();
+  command_->add_option("--mig-gpus", mig_.gpus, "GPUs that there are")
+      ->needs(mig)
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+}
+
+Result<std::string> SimulateCommand::RunMig() const {
+  if (!nodes_file_.empty() || from_cluster_ || !plot_file_.empty() || !options_.policies.empty()) {
+    return Fail(Errc::kInvalidArgument,
+                "--mig goes with --mig-mix, --mig-gpus, --churn, --seed(s) only");
+  }
+  binpack::simulate::MigOptions mig = mig_;
+  mig.seed = options_.seed;
+  if (options_.churn > 0) mig.offered = options_.churn;
+  const auto runs = SimulateMig(mig_family_, mig, options_.seeds);
+  return output_ == "json" ? MigJson(runs) : MigTable(runs);
 }
 
 Result<binpack::simulate::Trace> SimulateCommand::LoadTrace(const app::ServerFlags& flags) const {
@@ -109,6 +138,7 @@ Result<binpack::simulate::Trace> SimulateCommand::LoadTrace(const app::ServerFla
 }
 
 Result<std::string> SimulateCommand::Run(const app::ServerFlags& flags) const {
+  if (!mig_family_.empty()) return RunMig();
   SimulateOptions options = options_;
   if (options.policies.empty()) options.policies = binpack::simulate::PolicyNames();
   options.learned = workload_ == "learned";

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "binpack/simulate/mig_churn.h"
 #include "cli/simulate.h"
 #include "common/app/flags.h"
 
@@ -23,6 +24,8 @@ class SimulateCommand {
   Result<std::string> Run(const app::ServerFlags& flags) const;
 
  private:
+  void AddMigOptions();
+  Result<std::string> RunMig() const;
   Result<binpack::simulate::Trace> LoadTrace(const app::ServerFlags& flags) const;
 
   CLI::App* command_;
@@ -35,6 +38,8 @@ class SimulateCommand {
   std::string plot_file_;
   double memory_correlation_ = -1;
   std::vector<std::string> weights_;
+  std::string mig_family_;
+  binpack::simulate::MigOptions mig_;
 };
 
 }  // namespace tessera::cli
