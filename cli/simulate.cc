@@ -272,15 +272,14 @@ Result<void> SetWeight(const std::string& assignment, binpack::ValueWeights& wei
       {"stranded", &binpack::ValueWeights::stranded},
       {"cpu", &binpack::ValueWeights::cpu},
       {"slots", &binpack::ValueWeights::slots},
-      {"slot_reserve", &binpack::ValueWeights::slot_reserve},
-      {"cpu_variation", &binpack::ValueWeights::cpu_variation}};
+      {"slot_reserve", &binpack::ValueWeights::slot_reserve}};
   const std::size_t equals = assignment.find('=');
   const auto member = members.find(assignment.substr(0, equals));
   if (equals == std::string::npos || member == members.end()) {
     return Fail(Errc::kInvalidArgument,
                 "weight \"" + assignment +
                     "\" must be TERM=NUMBER; terms: rest scarcity typical stranded cpu slots "
-                    "slot_reserve cpu_variation");
+                    "slot_reserve");
   }
   double value = -1;
   const char* first = assignment.data() + equals + 1;

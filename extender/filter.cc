@@ -68,6 +68,7 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
   if (auto sent_back = SendBack(args)) return *std::move(sent_back);
   cache_.Drop(args.pod.uid);
   const auto snapshot = cache_.UpdateSnapshot();
+  if (options_.ranking != nullptr) options_.ranking->Observe(args.pod.uid, request, *snapshot);
   std::vector<Scored> fitting;
   Reasons reasons;
   for (const Candidate& candidate : CandidatesOf(args, *snapshot)) {
@@ -82,8 +83,10 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
     }
     const auto reservation = binpack::ReservationOf(*fit.placement, request.isolation);
     fitting.push_back(
-        {binpack::FineScore(request.node_policy, candidate.node(), reservation, options_.workload,
-                            candidate.fragmentation(options_.workload)),
+        {options_.ranking != nullptr
+             ? options_.ranking->Score(request.node_policy, candidate.node(), reservation)
+             : binpack::FineScore(request.node_policy, candidate.node(), reservation,
+                                  options_.workload, candidate.fragmentation(options_.workload)),
          candidate.name});
   }
   const bool all =

@@ -6,6 +6,7 @@
 #include "binpack/fragmentation.h"
 #include "common/base/result.h"
 #include "extender/cache.h"
+#include "extender/ranking.h"
 #include "extender/reasons.h"
 #include "extender/wire.h"
 
@@ -21,6 +22,9 @@ class Filter {
   struct Options {
     int limit = 8;  ///< how many nodes pass at most; 0: all that fit
     binpack::Workload workload = binpack::DefaultWorkload();
+    /// Ranks the nodes that fit and learns from the pods; must outlive the filter. Null: by
+    /// workload.
+    Ranking* ranking = nullptr;
   };
   /// Told about each rejected pod's reasons.
   using OnRejected = std::function<void(const Reasons&)>;

@@ -44,6 +44,8 @@ void AddOptions(CLI::App& cli, Options& options) {
          "Seconds after which a bind writes nothing more; below kube-scheduler's httpTimeout")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
+  cli.add_option("--workload-file", options.service.workload_file,
+                 "File that keeps what was learned of the workload across restarts; default: none");
 }
 
 int Run(const Options& options, ShutdownSignal& shutdown) {

@@ -8,8 +8,8 @@
 
 namespace tessera::extender {
 
-Prioritize::Prioritize(Cache& cache, binpack::Workload workload)
-    : cache_(cache), workload_(std::move(workload)) {}
+Prioritize::Prioritize(Cache& cache, binpack::Workload workload, const Ranking* ranking)
+    : cache_(cache), workload_(std::move(workload)), ranking_(ranking) {}
 
 std::vector<HostPriority> Prioritize::Handle(const ExtenderArgs& args) const {
   const auto snapshot = cache_.UpdateSnapshot();
@@ -21,9 +21,10 @@ std::vector<HostPriority> Prioritize::Handle(const ExtenderArgs& args) const {
     const auto placement = binpack::FindPlacement(candidate.node(), request);
     if (!placement) continue;
     const auto reservation = binpack::ReservationOf(*placement, request.isolation);
-    score.score =
-        binpack::ToNodeScore(binpack::FineScore(request.node_policy, candidate.node(), reservation,
-                                                workload_, candidate.fragmentation(workload_)));
+    score.score = binpack::ToNodeScore(
+        ranking_ != nullptr ? ranking_->Score(request.node_policy, candidate.node(), reservation)
+                            : binpack::FineScore(request.node_policy, candidate.node(), reservation,
+                                                 workload_, candidate.fragmentation(workload_)));
   }
   return scores;
 }

@@ -4,6 +4,7 @@
 
 #include "binpack/fragmentation.h"
 #include "extender/cache.h"
+#include "extender/ranking.h"
 #include "extender/wire.h"
 
 namespace tessera::extender {
@@ -12,8 +13,8 @@ namespace tessera::extender {
 /// by the extender's weight and by ten, so weight 1 spans 0 to 1000. Changes nothing. Thread-safe.
 class Prioritize {
  public:
-  /// `cache` must outlive this.
-  Prioritize(Cache& cache, binpack::Workload workload);
+  /// `cache` and `ranking` must outlive this. Without a ranking scores are by the workload.
+  Prioritize(Cache& cache, binpack::Workload workload, const Ranking* ranking = nullptr);
   /// One entry for each node of `args`, in its order; 0 where the pod does not fit or asks for no
   /// GPU.
   std::vector<HostPriority> Handle(const ExtenderArgs& args) const;
@@ -21,6 +22,7 @@ class Prioritize {
  private:
   Cache& cache_;
   const binpack::Workload workload_;
+  const Ranking* ranking_;
 };
 
 }  // namespace tessera::extender

@@ -1,16 +1,45 @@
 #include "extender/service.h"
 
+#include <cstdio>
+#include <fstream>
+#include <mutex>
+#include <sstream>
 #include <string>
 
 #include <prometheus/text_serializer.h>
 
+#include "common/base/log.h"
 #include "common/http/metrics.h"
 #include "common/kube/reflector.h"
 #include "extender/metrics.h"
+#include "extender/ranking.h"
 #include "extender/routes.h"
 #include "extender/watch.h"
 
 namespace tessera::extender {
+namespace {
+
+/// Empty if there is none.
+std::string ReadWorkload(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  if (file) text << file.rdbuf();
+  return text.str();
+}
+
+/// Atomically: a reader sees the old or the new text. A failure costs what was learned, no more.
+void WriteWorkload(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  const std::string temporary = path + ".new";
+  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+  file << text << std::flush;
+  file.close();
+  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
+    log::Warn("cannot save the workload", {{"file", path}});
+  }
+}
+
+}  // namespace
 
 struct Service::Impl {
   Impl(kube::Client& watch, kube::Client& bind_client, const Clock& clock,
@@ -19,11 +48,21 @@ struct Service::Impl {
         cache(clock, {.hold_time = options.hold_time}),
         nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
         pods(watch, std::string(kPodsPath), PodHandlers(cache)),
+        ranking(ReadWorkload(options.workload_file),
+                [this, path = options.workload_file](const std::string& text) {
+                  const std::lock_guard lock(workload_mu);
+                  WriteWorkload(path, text);
+                }),
         filter(
-            cache, {.limit = options.filter_limit}, [this] { return synced(); },
+            cache, {.limit = options.filter_limit, .ranking = &ranking},
+            [this] { return synced(); },
             [this](const Reasons& reasons) { rejections.Count(reasons); }),
         bind(bind_client, cache, clock, options.bind_timeout, [this] { return synced(); }),
         server(options.http) {
+    if (!ranking.restored()) {
+      log::Warn("the saved workload cannot be read; it is learned anew",
+                {{"file", options.workload_file}});
+    }
     AddRoutes(server, filter, prioritize, bind, metrics, clock);
     server.AddReadyCheck("nodes",
                          [this] { return std::string(nodes.synced() ? "" : "not synced"); });
@@ -41,8 +80,10 @@ struct Service::Impl {
   http::Metrics metrics{"extender"};
   RejectionMetrics rejections{metrics.registry()};
   const ClusterMetrics cluster{cache};
+  std::mutex workload_mu;  ///< one writer of the workload's file
+  Ranking ranking;
   const Filter filter;
-  const Prioritize prioritize{cache, binpack::DefaultWorkload()};
+  const Prioritize prioritize{cache, binpack::DefaultWorkload(), &ranking};
   const Bind bind;
   http::Server server;  ///< last: its threads use all the others
 };

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
@@ -15,6 +16,7 @@ struct ServiceOptions {
   int filter_limit = 8;
   std::chrono::milliseconds hold_time{10'000};
   std::chrono::milliseconds bind_timeout{4'000};
+  std::string workload_file{};  ///< keeps what was learned of the workload; empty: nothing does
 };
 
 /// The whole extender: cache, reflectors, verbs, server. Owns two threads for the reflectors and

@@ -1,6 +1,5 @@
 #include "binpack/place/demand.h"
 
-#include <cmath>
 #include <map>
 #include <tuple>
 
@@ -44,15 +43,7 @@ DemandTotals TotalsOf(const Demand& demand) {
     totals.cpu_milli += frequency * shape.cpu_milli;
     if (shape.gpus > 0) cpu_with_gpus += frequency * shape.cpu_milli;
   }
-  if (totals.gpus <= 0) return totals;
-  totals.cpu_per_gpu = cpu_with_gpus / totals.gpus;
-  double squares = 0;
-  for (const auto& [shape, frequency] : demand.pods) {
-    if (shape.gpus == 0) continue;
-    const double off = shape.cpu_milli - GpusOf(shape) * totals.cpu_per_gpu;
-    squares += frequency * off * off;
-  }
-  totals.cpu_deviation_per_gpu = std::sqrt(squares / totals.gpus);
+  if (totals.gpus > 0) totals.cpu_per_gpu = cpu_with_gpus / totals.gpus;
   return totals;
 }
 

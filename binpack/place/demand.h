@@ -42,8 +42,7 @@ Fleet FleetOf(std::span<const NodeRoom> empty_nodes);
 struct DemandTotals {
   double gpus = 0;
   double cpu_milli = 0;
-  double cpu_per_gpu = 0;            ///< of pods with GPUs, milli per GPU
-  double cpu_deviation_per_gpu = 0;  ///< root mean square, milli for one GPU's worth of pods
+  double cpu_per_gpu = 0;  ///< of pods with GPUs, milli per GPU
 };
 DemandTotals TotalsOf(const Demand& demand);
 

@@ -42,7 +42,7 @@ class FragmentPolicy : public Policy {
 
  private:
   NodeValue value_;
-  std::array<int, kMaxRoomGpus + 1> free_slots_{};
+  SlotCounts free_slots_{};
   SlotPrices prices_{};
 };
 

@@ -26,16 +26,6 @@ double CpuScarcity(const DemandTotals& totals, const Fleet& fleet, double power)
   return std::pow(std::min(1.0, load), power);
 }
 
-/// Expected excess of a normal variable over `limit`.
-double ExpectedExcess(double mean, double deviation, double limit) {
-  if (deviation <= 0) return std::max(0.0, mean - limit);
-  const double z = (limit - mean) / deviation;
-  if (z > 6) return 0;
-  constexpr double kDensity = 0.3989422804014327;
-  constexpr double kInverseRoot2 = 0.7071067811865476;
-  return deviation * (kDensity * std::exp(-z * z / 2) - z / 2 * std::erfc(z * kInverseRoot2));
-}
-
 }  // namespace
 
 NodeValue::NodeValue(const Demand& demand, const Fleet& fleet, const ValueWeights& weights)
@@ -128,11 +118,8 @@ double NodeValue::TypicalLoss(const NodeRoom& room, double gpus_left) const {
 }
 
 double NodeValue::Stranded(const NodeRoom& room, double gpus_left) const {
-  if (gpus_left <= 0 || totals_.cpu_per_gpu <= 0) return 0;
-  const double deviation =
-      weights_.cpu_variation * totals_.cpu_deviation_per_gpu * std::sqrt(gpus_left);
-  return ExpectedExcess(gpus_left * totals_.cpu_per_gpu, deviation, room.cpu_milli) /
-         totals_.cpu_per_gpu;
+  if (totals_.cpu_per_gpu <= 0) return 0;
+  return std::max(0.0, gpus_left - room.cpu_milli / totals_.cpu_per_gpu);
 }
 
 double NodeValue::Lost(const NodeRoom& room, const SlotPrices& prices) const {
@@ -149,7 +136,7 @@ double NodeValue::Lost(const NodeRoom& room, const SlotPrices& prices) const {
   return lost;
 }
 
-SlotPrices NodeValue::PricesFor(const std::array<int, kMaxRoomGpus + 1>& free_slots) const {
+SlotPrices NodeValue::PricesFor(const SlotCounts& free_slots) const {
   SlotPrices prices{};
   for (const int k : slot_sizes_) {
     const auto i = static_cast<std::size_t>(k);
@@ -158,7 +145,7 @@ SlotPrices NodeValue::PricesFor(const std::array<int, kMaxRoomGpus + 1>& free_sl
   return prices;
 }
 
-void CountSlots(const NodeRoom& room, int sign, std::array<int, kMaxRoomGpus + 1>& slots) {
+void CountSlots(const NodeRoom& room, int sign, SlotCounts& slots) {
   const int whole = WholeGpus(room);
   for (int k = 2; k <= kMaxRoomGpus; ++k) slots[static_cast<std::size_t>(k)] += sign * (whole / k);
 }

@@ -19,14 +19,14 @@ struct ValueWeights {
   double slots = 0.22;    ///< for each GPU of a slot that a multi-GPU pod can take
   double slot_reserve = 0.25;      ///< a slot has its full price while fewer than this part of the
                                    ///< demanded slots are free
-  double cpu_variation = 0.5;      ///< how far the CPU per GPU to come varies, in deviations
   double cpu_scarcity_power = 16;  ///< how steeply `cpu` falls off while CPU is in less demand
 
   bool operator==(const ValueWeights&) const = default;
 };
 
-/// Prices of whole-node slots: of k free GPUs on one node, for each k.
+/// Prices and numbers of whole-node slots: of k free GPUs on one node, for each k.
 using SlotPrices = std::array<double, kMaxRoomGpus + 1>;
+using SlotCounts = std::array<int, kMaxRoomGpus + 1>;
 
 /// What is lost on a node to the pods to come, in GPUs: the less the better. Differences are what
 /// counts; a value can be negative. Thread-compatible.
@@ -37,9 +37,12 @@ class NodeValue {
   /// REQUIRES: the fleet has the room's model; prices from PricesFor.
   double Lost(const NodeRoom& room, const SlotPrices& prices) const;
 
+  /// True for a model that the fleet has, or a smaller number than one.
+  bool knows(std::int16_t model) const { return static_cast<std::size_t>(model) < models_; }
+
   /// Prices while so many slots of k GPUs are free: they rise when slots are scarce against their
   /// share of demand.
-  SlotPrices PricesFor(const std::array<int, kMaxRoomGpus + 1>& free_slots) const;
+  SlotPrices PricesFor(const SlotCounts& free_slots) const;
 
   const RestWorth& rest_worth() const { return rest_worth_; }
 
@@ -78,6 +81,6 @@ class NodeValue {
 };
 
 /// Free slots of k GPUs on the node, for each k.
-void CountSlots(const NodeRoom& room, int sign, std::array<int, kMaxRoomGpus + 1>& slots);
+void CountSlots(const NodeRoom& room, int sign, SlotCounts& slots);
 
 }  // namespace tessera::binpack

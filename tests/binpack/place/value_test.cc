@@ -118,7 +118,6 @@ TEST(NodeValue, ScarceNodesAreDearerThanCommonOnes) {
 TEST(NodeValue, GpusWithoutCpuAreStranded) {
   const std::vector<NodeRoom> nodes{Node(4, 40000)};
   ValueWeights weights = Only(&ValueWeights::stranded);
-  weights.cpu_variation = 0;
   const NodeValue value(MakeDemand(std::vector<TypicalPod>{{Slice(1000, 10000), 1}}),
                         FleetOf(nodes), weights);
   EXPECT_NEAR(Lost(value, Node(4, 40000)), 0, 1e-9);
@@ -142,7 +141,7 @@ TEST(NodeValue, SlotsRiseInPriceAsTheyGetScarce) {
   const PodShape eight{.gpus = 8, .share = kWholeGpu};
   const NodeValue value(MakeDemand(std::vector<TypicalPod>{{eight, 1}, {Slice(1000), 8}}),
                         FleetOf(nodes), Only(&ValueWeights::slots));
-  std::array<int, kMaxRoomGpus + 1> free{};
+  SlotCounts free{};
   free[8] = 10;
   const SlotPrices many = value.PricesFor(free);
   free[8] = 1;

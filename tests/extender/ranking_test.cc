@@ -1,0 +1,135 @@
+#include "extender/ranking.h"
+
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "binpack/score.h"
+#include "extender/cache.h"
+#include "tests/fakes/manual_clock.h"
+
+namespace tessera::extender {
+namespace {
+
+using binpack::PlacementPolicy;
+
+contract::Inventory EightGpus(const std::string& node) {
+  contract::Inventory inventory;
+  for (int i = 0; i < 8; ++i) {
+    inventory.gpus.push_back(
+        {.uuid = node + std::to_string(i), .index = i, .model = "A100", .memory_mib = 40000});
+  }
+  return inventory;
+}
+
+binpack::PodRequest Slice(int percent) {
+  return {
+      .containers = {
+          {.name = "c", .gpu = {.count = 1, .memory_percent = percent, .cores_percent = percent}}}};
+}
+
+class RankingTest : public testing::Test {
+ protected:
+  RankingTest() {
+    cache_.SetNode("a", Result<contract::Inventory>(EightGpus("a")));
+    cache_.SetNode("b", Result<contract::Inventory>(EightGpus("b")));
+  }
+  std::shared_ptr<const Snapshot> Now() { return cache_.UpdateSnapshot(); }
+  void ObserveMany(Ranking& ranking, int count, int percent) {
+    for (int i = 0; i < count; ++i) {
+      ranking.Observe("pod-" + std::to_string(next_++), Slice(percent), *Now());
+    }
+  }
+  std::int64_t ScoreOn(const Ranking& ranking, const std::string& node, int percent,
+                       const binpack::NodeInfo& info) const {
+    return ranking.Score(PlacementPolicy::kPack, info,
+                         {.devices = {{node + "0", {400 * percent, percent}}}});
+  }
+
+  ManualClock clock_;
+  Cache cache_{clock_, {}};
+  int next_ = 0;
+};
+
+TEST_F(RankingTest, LearnsWhichRestsAreOfUse) {
+  Ranking ranking;
+  ObserveMany(ranking, 3000, 30);
+  ObserveMany(ranking, 3000, 70);
+  binpack::NodeInfo seventy = Now()->Find("a")->held;
+  binpack::Reserve(seventy, {.devices = {{"a0", {28000, 70}}}});
+  const binpack::NodeInfo empty = Now()->Find("b")->held;
+  EXPECT_GT(ScoreOn(ranking, "a", 30, seventy), ScoreOn(ranking, "b", 30, empty));
+}
+
+TEST_F(RankingTest, CountsAPodThatIsTriedAgainOnce) {
+  Ranking once, often;
+  for (Ranking* ranking : {&once, &often}) ranking->Observe("x", Slice(10), *Now());
+  for (int i = 0; i < 100; ++i) often.Observe("x", Slice(10), *Now());
+  EXPECT_EQ(once.Save(), often.Save());
+}
+
+TEST_F(RankingTest, GoesOnWhereItWasBeforeARestart) {
+  std::string saved;
+  Ranking before({}, [&](const std::string& text) { saved = text; });
+  ObserveMany(before, 2 * Ranking::kRefresh, 35);
+  ASSERT_FALSE(saved.empty());
+  Ranking after(saved);
+  EXPECT_TRUE(after.restored());
+  EXPECT_EQ(after.Save(), saved);
+}
+
+TEST_F(RankingTest, StartsAnewFromWhatItCannotRead) {
+  const std::string fresh = Ranking().Save();
+  for (const char* text : {"garbage", "models", "models x\n", "models 1\nA\n", "models 99999\n",
+                           "models 18446744073709551616\n", "models 0\ntessera-demand 9\n"}) {
+    SCOPED_TRACE(text);
+    const Ranking ranking(text);
+    EXPECT_FALSE(ranking.restored());
+    EXPECT_EQ(ranking.Save(), fresh);
+  }
+}
+
+TEST_F(RankingTest, NumbersOfModelsStayWhenNodesComeAndGo) {
+  Ranking ranking;
+  binpack::PodRequest picky = Slice(50);
+  picky.selector.models_any = {{.text = "A100"}};
+  ranking.Observe("first", Slice(50), *Now());
+  for (int i = 0; i < Ranking::kRefresh; ++i)
+    ranking.Observe("p" + std::to_string(i), picky, *Now());
+  contract::Inventory other = EightGpus("c");
+  for (auto& gpu : other.gpus) gpu.model = "A10";
+  cache_.SetNode("c", Result<contract::Inventory>(other));
+  ranking.Observe("later", Slice(50), *Now());
+  EXPECT_TRUE(ranking.Save().starts_with("models 2\nA100\nA10\n")) << ranking.Save();
+}
+
+TEST_F(RankingTest, SpreadIsNotForItToSay) {
+  Ranking ranking;
+  ObserveMany(ranking, 1, 50);
+  const binpack::NodeInfo node = Now()->Find("a")->held;
+  const binpack::Reservation reservation{.devices = {{"a0", {20000, 50}}}};
+  EXPECT_EQ(ranking.Score(PlacementPolicy::kSpread, node, reservation),
+            binpack::SpreadScore(node, reservation));
+}
+
+TEST_F(RankingTest, MayBeAskedFromManyThreads) {
+  Ranking ranking;
+  const auto snapshot = Now();
+  const binpack::NodeInfo node = snapshot->Find("a")->held;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 200; ++i) {
+          ranking.Observe(std::to_string(t) + "/" + std::to_string(i), Slice(10 + i % 50),
+                          *snapshot);
+          ScoreOn(ranking, "a", 20, node);
+        }
+      });
+    }
+  }
+  EXPECT_NE(ranking.Save(), Ranking().Save());
+}
+
+}  // namespace
+}  // namespace tessera::extender
