@@ -1,8 +1,7 @@
 #pragma once
 
-#include <rapidjson/document.h>
-
 #include "binpack/simulate/trace.h"
+#include "common/json/json.h"
 
 namespace tessera::cli {
 

@@ -1,9 +1,6 @@
 #include "extender/service.h"
 
-#include <cstdio>
-#include <fstream>
 #include <mutex>
-#include <sstream>
 #include <string>
 
 #include <prometheus/text_serializer.h>
@@ -15,32 +12,9 @@
 #include "extender/ranking.h"
 #include "extender/routes.h"
 #include "extender/watch.h"
+#include "extender/workload_file.h"
 
 namespace tessera::extender {
-namespace {
-
-/// Empty if there is none.
-std::string ReadWorkload(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  if (file) text << file.rdbuf();
-  return text.str();
-}
-
-/// Atomically: a reader sees the old or the new text. A failure costs what was learned, no more.
-void WriteWorkload(const std::string& path, const std::string& text) {
-  if (path.empty()) return;
-  const std::string temporary = path + ".new";
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << text << std::flush;
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    log::Warn("cannot save the workload", {{"file", path}});
-  }
-}
-
-}  // namespace
-
 struct Service::Impl {
   Impl(kube::Client& watch, kube::Client& bind_client, const Clock& clock,
        const ServiceOptions& options)

@@ -1,7 +1,6 @@
 #include "binpack/place/demand.h"
 
 #include <map>
-#include <tuple>
 
 namespace tessera::binpack {
 
@@ -23,14 +22,12 @@ Demand MakeDemand(std::span<const TypicalPod> weighted) {
 
 Fleet FleetOf(std::span<const NodeRoom> empty_nodes) {
   Fleet fleet;
-  std::map<std::tuple<std::int16_t, std::int16_t, std::int32_t>, int> counts;
   for (const NodeRoom& node : empty_nodes) {
     fleet.cpu_milli += node.cpu_milli;
     fleet.gpus += node.gpus;
-    ++counts[{node.model, node.gpus, node.cpu_milli}];
-  }
-  for (const auto& [kind, nodes] : counts) {
-    fleet.kinds.push_back({std::get<0>(kind), std::get<1>(kind), std::get<2>(kind), nodes});
+    const auto model = static_cast<std::size_t>(node.model);
+    if (model >= fleet.gpus_of_model.size()) fleet.gpus_of_model.resize(model + 1, 0);
+    fleet.gpus_of_model[model] += node.gpus;
   }
   return fleet;
 }

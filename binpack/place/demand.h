@@ -26,16 +26,8 @@ Demand MakeDemand(std::span<const TypicalPod> weighted);
 struct Fleet {
   double cpu_milli = 0;
   double gpus = 0;
-  /// Kinds of nodes, by model, GPUs and CPU.
-  struct Kind {
-    std::int16_t model = 0;
-    std::int16_t gpus = 0;
-    std::int32_t cpu_milli = 0;
-    int nodes = 0;
-  };
-  std::vector<Kind> kinds;
+  std::vector<double> gpus_of_model;  ///< up to the last model that there is
 };
-/// One kind for nodes whose CPU is the same.
 Fleet FleetOf(std::span<const NodeRoom> empty_nodes);
 
 /// Sums over a demand that several terms need; all per mean pod.

@@ -7,13 +7,11 @@
 namespace tessera::binpack {
 namespace {
 
-/// The part of all GPUs that are on nodes which could host the pod while empty.
+/// The part of all GPUs that are of a model which the pod takes.
 double AccessiblePart(const PodShape& shape, const Fleet& fleet) {
   double gpus = 0;
-  for (const Fleet::Kind& kind : fleet.kinds) {
-    const bool hosts = (shape.models >> kind.model & 1U) != 0 && shape.gpus <= kind.gpus &&
-                       shape.cpu_milli <= kind.cpu_milli;
-    gpus += hosts ? kind.gpus * kind.nodes : 0;
+  for (std::size_t model = 0; model < fleet.gpus_of_model.size(); ++model) {
+    if ((shape.models >> model & 1U) != 0) gpus += fleet.gpus_of_model[model];
   }
   return fleet.gpus > 0 ? gpus / fleet.gpus : 0;
 }
@@ -57,9 +55,7 @@ void NodeValue::BuildTables(const Demand& demand, const Fleet& fleet, double cpu
   }
   std::sort(cpu_steps_.begin(), cpu_steps_.end());
   cpu_steps_.erase(std::unique(cpu_steps_.begin(), cpu_steps_.end()), cpu_steps_.end());
-  for (const Fleet::Kind& kind : fleet.kinds) {
-    models_ = std::max(models_, static_cast<std::size_t>(kind.model) + 1);
-  }
+  models_ = fleet.gpus_of_model.size();
   hosted_.assign(Index(models_, 0, 0), {});
   cpu_only_.assign(cpu_steps_.size() + 1, 0);
 

@@ -93,11 +93,10 @@ TEST(NodeValue, TypicalIsFgdsMeasure) {
       FleetOf(nodes), Only(&ValueWeights::typical));
   NodeRoom room = Node(2, 10000);
   room.rest[0] = Rest(400);
-  // Three quarters can use the whole GPU and not the 0.4; the last quarter never fits for its CPU,
-  // so it has no say.
-  EXPECT_NEAR(Lost(value, room), 0.75 * 0.4, 1e-6);
+  // Three quarters can use the whole GPU and not the 0.4; the last quarter never has the CPU.
+  EXPECT_NEAR(Lost(value, room), 0.75 * 0.4 + 0.25 * 1.4, 1e-6);
   room.cpu_milli = 999;
-  EXPECT_NEAR(Lost(value, room), 0.75 * 1.4, 1e-6);
+  EXPECT_NEAR(Lost(value, room), 1.4, 1e-6);
 }
 
 TEST(NodeValue, ScarceNodesAreDearerThanCommonOnes) {
