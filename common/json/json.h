@@ -10,15 +10,15 @@
 
 #include "common/base/result.h"
 
-/// The only RapidJSON helpers. All are total: a wrong shape is an Error that names the member, never an
-/// assertion. `operator[]` on a RapidJSON value is banned: it asserts on a missing key.
+/// The only RapidJSON helpers. All are total: a wrong shape is an Error that names the member,
+/// never an assertion. `operator[]` on a RapidJSON value is banned: it asserts on a missing key.
 namespace tessera::json {
 
 /// Deepest nesting that Parse accepts. A pod needs about 15.
 inline constexpr int kMaxDepth = 64;
 
-/// Parses a whole text. Iterative, so nesting never eats the stack. Errors: kInvalidArgument with the
-/// offset and the reason.
+/// Parses a whole text. Iterative, so nesting never eats the stack. Errors: kInvalidArgument with
+/// the offset and the reason.
 Result<rapidjson::Document> Parse(std::string_view text);
 
 /// The member, or null if `object` is not an object, lacks it, or holds null there.
