@@ -42,8 +42,9 @@ int RunIn(const fs::path& work, const Layout& layout, const DemoOptions& options
   auto done = flow.Run(examples);
   if (done && options.keep_running) {
     console.Line(flow.checks().Text());
-    console.Line("Everything keeps running; Ctrl-C ends it. kubectl --kubeconfig " +
-                 cluster.kubeconfig() + " get pods -A");
+    console.Line("Everything keeps running; Ctrl-C ends it. Look around with: " +
+                 (layout.bin_dir / "kubectl-tessera").string() + " inspect --kubeconfig " +
+                 cluster.kubeconfig());
     waiter.ForSignal();
     return flow.checks().all_ok() ? 0 : 1;
   }
