@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,9 @@ struct DeviceInfo {
 struct NodeInfo {
   std::string name{};
   std::vector<DeviceInfo> devices{};
+  /// CPU for pods, in thousandths of a core; nothing: unknown. For scores, never for what fits.
+  std::optional<std::int64_t> cpu_milli{};
+  std::int64_t cpu_used_milli = 0;  ///< by all pods that are known of, with and without GPUs
 
   bool operator==(const NodeInfo&) const = default;
 };

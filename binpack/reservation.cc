@@ -72,7 +72,14 @@ Reservation ReservationOf(const Placement& placement, Isolation isolation) {
   return reservation;
 }
 
+Reservation ReservationOf(const Placement& placement, const PodRequest& request) {
+  Reservation reservation = ReservationOf(placement, request.isolation);
+  reservation.cpu_milli = request.cpu_milli;
+  return reservation;
+}
+
 std::size_t Reserve(NodeInfo& node, const Reservation& reservation) {
+  node.cpu_used_milli += reservation.cpu_milli;
   return ForEachDevice(node, reservation, [&](DeviceInfo& info, const Amount& amount) {
     info.used += amount;
     info.tenants += 1;
@@ -81,6 +88,7 @@ std::size_t Reserve(NodeInfo& node, const Reservation& reservation) {
 }
 
 void Release(NodeInfo& node, const Reservation& reservation) {
+  node.cpu_used_milli -= reservation.cpu_milli;
   ForEachDevice(node, reservation, [&](DeviceInfo& info, const Amount& amount) {
     info.used -= amount;
     info.tenants -= 1;

@@ -16,17 +16,21 @@ struct DeviceReservation {
   bool operator==(const DeviceReservation&) const = default;
 };
 
-/// What a pod holds of a node's GPUs; each GPU once.
+/// What a pod holds of a node; each GPU once.
 struct Reservation {
   std::vector<DeviceReservation> devices{};
   bool exclusive = false;  ///< nobody else may be on these GPUs
+  std::int64_t cpu_milli = 0;
 
   bool operator==(const Reservation&) const = default;
 };
 
 /// Kubernetes' rule for each GPU and each dimension: the larger of (app containers + sidecars) and,
-/// for each init container, (it + the sidecars that were started before it).
+/// for each init container, (it + the sidecars that were started before it). CPU is no part of a
+/// placement: none is reserved.
 Reservation ReservationOf(const Placement& placement, Isolation isolation);
+/// The same with the CPU of `request`.
+Reservation ReservationOf(const Placement& placement, const PodRequest& request);
 
 /// Adds to what is used. Returns how many of the GPUs the node does not have; those are left out.
 std::size_t Reserve(NodeInfo& node, const Reservation& reservation);

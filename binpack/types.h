@@ -21,6 +21,9 @@ inline constexpr int kMaxGpuContainersPerPod = 32;
 /// annotations.
 inline constexpr int kMaxGpusPerPod = 1024;
 
+/// More CPU than any node has, in thousandths of a core; guards every sum against overflow.
+inline constexpr std::int64_t kMaxCpuMilli = 10'000'000;
+
 /// A physical GPU: what exists.
 struct GpuDevice {
   std::string uuid{};  ///< "GPU-…" as NVML tells it
@@ -88,6 +91,9 @@ enum class Isolation { kShared, kExclusive };
 /// sidecars first, in the order of spec.initContainers, then spec.containers. Empty: not a GPU pod.
 struct PodRequest {
   std::vector<ContainerRequest> containers{};
+  /// Of the whole pod, also of containers without a GPU; 0: none, or none that can be read. For
+  /// scores only: whether it fits is kube-scheduler's to say. At most kMaxCpuMilli.
+  std::int64_t cpu_milli = 0;
   DeviceSelector selector{};
   PlacementPolicy node_policy = PlacementPolicy::kPack;
   PlacementPolicy gpu_policy = PlacementPolicy::kPack;

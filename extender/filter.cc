@@ -81,7 +81,7 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
       reasons.Add(candidate.name, fit);
       continue;
     }
-    const auto reservation = binpack::ReservationOf(*fit.placement, request.isolation);
+    const auto reservation = binpack::ReservationOf(*fit.placement, request);
     fitting.push_back(
         {options_.ranking != nullptr
              ? options_.ranking->Score(request.node_policy, candidate.node(), reservation)

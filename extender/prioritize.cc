@@ -20,7 +20,7 @@ std::vector<HostPriority> Prioritize::Handle(const ExtenderArgs& args) const {
     if (!candidate.refusal.empty() || request.containers.empty()) continue;
     const auto placement = binpack::FindPlacement(candidate.node(), request);
     if (!placement) continue;
-    const auto reservation = binpack::ReservationOf(*placement, request.isolation);
+    const auto reservation = binpack::ReservationOf(*placement, request);
     score.score = binpack::ToNodeScore(
         ranking_ != nullptr ? ranking_->Score(request.node_policy, candidate.node(), reservation)
                             : binpack::FineScore(request.node_policy, candidate.node(), reservation,

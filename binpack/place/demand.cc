@@ -22,13 +22,19 @@ Demand MakeDemand(std::span<const TypicalPod> weighted) {
 
 Fleet FleetOf(std::span<const NodeRoom> empty_nodes) {
   Fleet fleet;
+  double gpus_with_cpu = 0;
   for (const NodeRoom& node : empty_nodes) {
-    fleet.cpu_milli += node.cpu_milli;
+    if (node.cpu_milli != kUnknownCpu) {
+      fleet.cpu_milli += node.cpu_milli;
+      gpus_with_cpu += node.gpus;
+    }
     fleet.gpus += node.gpus;
     const auto model = static_cast<std::size_t>(node.model);
     if (model >= fleet.gpus_of_model.size()) fleet.gpus_of_model.resize(model + 1, 0);
     fleet.gpus_of_model[model] += node.gpus;
   }
+  // Half the CPU against all GPUs would make CPU look twice as scarce as it is.
+  if (gpus_with_cpu > 0) fleet.cpu_milli *= fleet.gpus / gpus_with_cpu;
   return fleet;
 }
 

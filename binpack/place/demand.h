@@ -24,7 +24,8 @@ Demand MakeDemand(std::span<const TypicalPod> weighted);
 
 /// What exists, without anything placed.
 struct Fleet {
-  double cpu_milli = 0;
+  double cpu_milli = 0;  ///< a node of unknown CPU counts with the others' mean CPU for each GPU;
+                         ///< 0: none is known
   double gpus = 0;
   std::vector<double> gpus_of_model;  ///< up to the last model that there is
 };

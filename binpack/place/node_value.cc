@@ -110,11 +110,12 @@ double NodeValue::TypicalLoss(const NodeRoom& room, double gpus_left) const {
     usable_gpus += static_cast<double>(here.gpu_weight) * sum;
     usable_cpu += static_cast<double>(here.cpu_weight);
   }
-  return gpu_weight_ * gpus_left - usable_gpus / 2000 + (cpu_weight_ - usable_cpu) * room.cpu_milli;
+  const double idle_cpu = room.cpu_milli == kUnknownCpu ? 0 : room.cpu_milli;
+  return gpu_weight_ * gpus_left - usable_gpus / 2000 + (cpu_weight_ - usable_cpu) * idle_cpu;
 }
 
 double NodeValue::Stranded(const NodeRoom& room, double gpus_left) const {
-  if (totals_.cpu_per_gpu <= 0) return 0;
+  if (totals_.cpu_per_gpu <= 0 || room.cpu_milli == kUnknownCpu) return 0;
   return std::max(0.0, gpus_left - room.cpu_milli / totals_.cpu_per_gpu);
 }
 

@@ -30,7 +30,7 @@ GpuChoice Choose(const NodeRoom& room, const PodShape& shape, Better better) {
 }
 
 void Move(NodeRoom& room, const PodShape& shape, const GpuChoice& choice, int sign) {
-  room.cpu_milli += sign * shape.cpu_milli;
+  if (room.cpu_milli != kUnknownCpu) room.cpu_milli += sign * shape.cpu_milli;
   room.memory_mib += sign * shape.memory_mib;
   for (int k = 0; k < shape.gpus; ++k) {
     Share& rest = room.rest[static_cast<std::size_t>(choice[static_cast<std::size_t>(k)])];

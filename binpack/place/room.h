@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 /// What placement decisions are made on: plain numbers, small enough that a hundred thousand nodes
 /// fit into a cache. Shares of a GPU are in thousandths of its memory and of its cores.
@@ -47,9 +48,12 @@ struct PodShape {
 /// What the pod asks for in all, in GPUs.
 inline double GpusOf(const PodShape& shape) { return shape.gpus * GpusOf(shape.share); }
 
+/// CPU of a node that did not tell: enough for every pod, and none that could be wasted.
+inline constexpr std::int32_t kUnknownCpu = std::numeric_limits<std::int32_t>::max();
+
 /// What is left on a node.
 struct NodeRoom {
-  std::int32_t cpu_milli = 0;
+  std::int32_t cpu_milli = 0;  ///< or kUnknownCpu
   std::int32_t memory_mib = 0;
   std::int16_t model = 0;  ///< of all its GPUs
   std::int16_t gpus = 0;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "binpack/score.h"
@@ -25,11 +24,26 @@ Share RestOf(const DeviceInfo& info, const Amount& taken) {
           Thousandths(free.cores_percent, info.device.cores_percent, false)};
 }
 
+/// What is free of the node's CPU once `taken` is used of it.
+std::int32_t FreeCpu(const NodeInfo& node, std::int64_t taken) {
+  if (!node.cpu_milli) return kUnknownCpu;
+  return static_cast<std::int32_t>(
+      std::clamp<std::int64_t>(*node.cpu_milli - taken, 0, kMaxCpuMilli));
+}
+
+std::int32_t TwoDigits(std::int64_t cpu_milli) {
+  const std::int64_t exact = std::clamp<std::int64_t>(cpu_milli, 0, kMaxCpuMilli);
+  std::int64_t unit = 1;
+  while (exact > 99 * unit) unit *= 10;
+  return static_cast<std::int32_t>((exact + unit - 1) / unit * unit);
+}
+
 std::vector<NodeRoom> EmptyRooms(std::span<const NodeInfo* const> nodes, const ModelNames& models) {
   std::vector<NodeRoom> rooms;
   for (const NodeInfo* node : nodes) {
     NodeRoom room = RoomOf(*node, models);
     std::fill_n(room.rest.begin(), room.gpus, kWholeGpu);
+    room.cpu_milli = FreeCpu(*node, 0);
     if (room.gpus > 0) rooms.push_back(room);
   }
   return rooms;
@@ -50,7 +64,7 @@ std::int64_t MeanMemory(std::span<const NodeInfo* const> nodes) {
 }  // namespace
 
 NodeRoom RoomOf(const NodeInfo& node, const ModelNames& models) {
-  NodeRoom room{.cpu_milli = std::numeric_limits<std::int32_t>::max()};
+  NodeRoom room{.cpu_milli = FreeCpu(node, node.cpu_used_milli)};
   room.gpus = static_cast<std::int16_t>(std::min<std::size_t>(node.devices.size(), kMaxRoomGpus));
   for (std::size_t i = 0; i < static_cast<std::size_t>(room.gpus); ++i) {
     room.rest[i] = RestOf(node.devices[i], {});
@@ -64,6 +78,7 @@ NodeRoom RoomOf(const NodeInfo& node, const ModelNames& models) {
 
 NodeRoom RoomAfter(const NodeInfo& node, const ModelNames& models, const Reservation& reservation) {
   NodeRoom room = RoomOf(node, models);
+  room.cpu_milli = FreeCpu(node, node.cpu_used_milli + reservation.cpu_milli);
   for (const DeviceReservation& held : reservation.devices) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(room.gpus); ++i) {
       if (node.devices[i].device.uuid != held.uuid) continue;
@@ -82,7 +97,7 @@ void AddModels(std::span<const NodeInfo* const> nodes, ModelNames& models) {
 }
 
 PodShape ShapeOf(const PodRequest& request, const ModelNames& models, std::int64_t gpu_memory_mib) {
-  PodShape shape;
+  PodShape shape{.cpu_milli = TwoDigits(request.cpu_milli)};
   int gpus = 0;
   for (const ContainerRequest& container : request.containers) {
     if (container.kind == ContainerKind::kInit && request.containers.size() > 1) continue;

@@ -15,8 +15,8 @@ namespace tessera::binpack {
 using ModelNames = std::vector<std::string>;
 
 /// What is left on a node as placement sees it: shares rounded down, healthy GPUs that nobody holds
-/// exclusively. The node's CPU is not known here and counts as enough. GPUs past kMaxRoomGpus are
-/// left out. `model` is that of the first GPU, or 0 if it has no number.
+/// exclusively. CPU that the node did not tell is kUnknownCpu. GPUs past kMaxRoomGpus are left out.
+/// `model` is that of the first GPU, or 0 if it has no number.
 NodeRoom RoomOf(const NodeInfo& node, const ModelNames& models);
 /// The same after Reserve(node, reservation), without touching the node.
 NodeRoom RoomAfter(const NodeInfo& node, const ModelNames& models, const Reservation& reservation);
@@ -25,7 +25,8 @@ NodeRoom RoomAfter(const NodeInfo& node, const ModelNames& models, const Reserva
 void AddModels(std::span<const NodeInfo* const> nodes, ModelNames& models);
 
 /// The shape of a pod: all its GPUs with the largest of its containers' shares. MiB become a part
-/// of `gpu_memory_mib`.
+/// of `gpu_memory_mib`. CPU is rounded up to two digits (12 345 becomes 13 000): the demand has
+/// room for few shapes, and nearly equal ones would push each other out.
 PodShape ShapeOf(const PodRequest& request, const ModelNames& models, std::int64_t gpu_memory_mib);
 
 /// Scores placements by NodeValue, on nodes as the extender has them. Thread-compatible.

@@ -83,6 +83,20 @@ TEST(Reservation, ReleaseUndoesReserveExactly) {
   }
 }
 
+TEST(Reservation, CpuIsCountedButNeverKeepsAPodAway) {
+  NodeInfo node = Node(1);
+  node.cpu_milli = 1000;
+  PodRequest pod{.containers = {{.name = "c", .gpu = {1, 10, 0, 10}}}, .cpu_milli = 5000};
+  const auto placement = FindPlacement(node, pod);
+  ASSERT_TRUE(placement) << "whether CPU suffices is kube-scheduler's to say";
+  const Reservation reservation = ReservationOf(*placement, pod);
+  Reserve(node, reservation);
+  Reserve(node, reservation);
+  EXPECT_EQ(node.cpu_used_milli, 10000);
+  Release(node, reservation);
+  EXPECT_EQ(node.cpu_used_milli, 5000);
+}
+
 TEST(Reservation, TellsOfGpusThatAreNotThere) {
   NodeInfo node = Node(1);
   const Reservation lost{{{"GPU-0", {1, 1}}, {"GPU-77", {1, 1}}}, false};

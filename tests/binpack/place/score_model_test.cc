@@ -102,6 +102,101 @@ TEST(ScoreModel, SparesWholeNodesThatAreAskedFor) {
             model.Score(whole, On("whole-0", 10000, 100)));
 }
 
+TEST(RoomOf, KnowsTheFreeCpuOfANodeThatToldIt) {
+  NodeInfo node = Node("n", 1);
+  node.cpu_used_milli = 3000;
+  EXPECT_EQ(RoomOf(node, {"A"}).cpu_milli, kUnknownCpu);
+  EXPECT_EQ(RoomAfter(node, {"A"}, {.cpu_milli = 500}).cpu_milli, kUnknownCpu);
+  node.cpu_milli = 8000;
+  EXPECT_EQ(RoomOf(node, {"A"}).cpu_milli, 5000);
+  EXPECT_EQ(RoomAfter(node, {"A"}, {.cpu_milli = 500}).cpu_milli, 4500);
+  node.cpu_used_milli = 9000;
+  EXPECT_EQ(RoomOf(node, {"A"}).cpu_milli, 0) << "over-committed";
+  node.cpu_used_milli = 0;
+  node.cpu_milli = std::int64_t{1} << 60;
+  EXPECT_EQ(RoomOf(node, {"A"}).cpu_milli, kMaxCpuMilli);
+}
+
+TEST(ShapeOf, KeepsTwoDigitsOfTheCpu) {
+  PodRequest request = Request({.count = 1, .memory_percent = 10});
+  for (const auto& [cpu, want] : {std::pair<std::int64_t, std::int32_t>{0, 0},
+                                  {-5, 0},
+                                  {7, 7},
+                                  {99, 99},
+                                  {100, 100},
+                                  {101, 110},
+                                  {999, 1000},
+                                  {4000, 4000},
+                                  {12345, 13000},
+                                  {std::int64_t{1} << 62, 10'000'000}}) {
+    SCOPED_TRACE(cpu);
+    request.cpu_milli = cpu;
+    EXPECT_EQ(ShapeOf(request, {"A"}, 10000).cpu_milli, want);
+  }
+}
+
+/// A node with two GPUs, and 16 cores of which so many are used.
+NodeInfo WithCpu(const std::string& name, std::int64_t used_milli) {
+  NodeInfo node = Node(name, 2);
+  node.cpu_milli = 16000;
+  node.cpu_used_milli = used_milli;
+  return node;
+}
+
+/// Whole GPUs with 8 cores each.
+const Demand kEightCoresAGpu =
+    MakeDemand(std::vector<TypicalPod>{{{.cpu_milli = 8000, .gpus = 1, .share = kWholeGpu}, 1}});
+
+TEST(ScoreModel, APodGoesWhereItsCpuStrandsNoGpu) {
+  const NodeInfo tight = WithCpu("tight", 4000);
+  const NodeInfo roomy = WithCpu("roomy", 0);
+  const NodeInfo* nodes[] = {&tight, &roomy};
+  const ScoreModel model(kEightCoresAGpu, nodes, {"A"});
+  const auto score = [&](const NodeInfo& node, std::int64_t cpu_milli) {
+    Reservation reservation = On(node.name + "-0", 10000, 100);
+    reservation.cpu_milli = cpu_milli;
+    return model.Score(node, reservation);
+  };
+  EXPECT_GT(score(tight, 1000), score(roomy, 1000))
+      << "12 cores do not suffice for both of its GPUs: the one that would be lost is used";
+  EXPECT_GT(score(roomy, 8000), score(tight, 8000)) << "on the other 4 cores stay for one GPU";
+}
+
+TEST(ScoreModel, NodesOfUnknownCpuAreJudgedByTheirGpus) {
+  // A node that does not tell its CPU beside one that does: its score is that of a model which
+  // knows no CPU at all, since nothing is known to be stranded or idle there.
+  const NodeInfo silent = Node("silent", 2);
+  const NodeInfo telling = WithCpu("telling", 0);
+  const NodeInfo* both[] = {&silent, &telling};
+  const NodeInfo* one[] = {&silent};
+  Demand no_cpu = kEightCoresAGpu;
+  no_cpu.pods[0].shape.cpu_milli = 0;
+  const ValueWeights weights{.slots = 0};  // slots depend on the number of nodes
+  const ScoreModel mixed(kEightCoresAGpu, both, {"A"}, weights);
+  const ScoreModel blind(no_cpu, one, {"A"}, weights);
+  Reservation reservation = On("silent-0", 5000, 50);
+  reservation.cpu_milli = 8000;
+  EXPECT_EQ(mixed.Score(silent, reservation), blind.Score(silent, reservation));
+}
+
+TEST(FleetOf, GivesNodesOfUnknownCpuTheMeanOfTheOthers) {
+  const NodeRoom known{.cpu_milli = 64000, .gpus = 4};
+  const NodeRoom silent{.cpu_milli = kUnknownCpu, .gpus = 8};
+  EXPECT_DOUBLE_EQ(FleetOf(std::vector{known, silent}).cpu_milli, 192000);
+  EXPECT_DOUBLE_EQ(FleetOf(std::vector{known}).cpu_milli, 64000);
+  EXPECT_DOUBLE_EQ(FleetOf(std::vector{silent}).cpu_milli, 0);
+}
+
+TEST(ScoreModel, ADemandWithoutCpuLeavesCpuOut) {
+  Demand no_cpu = kEightCoresAGpu;
+  no_cpu.pods[0].shape.cpu_milli = 0;
+  const NodeInfo none = WithCpu("n", 16000);
+  const NodeInfo all = WithCpu("n", 0);
+  const NodeInfo* nodes[] = {&none, &all};
+  const ScoreModel model(no_cpu, nodes, {"A"});
+  EXPECT_EQ(model.Score(none, On("n-0", 5000, 50)), model.Score(all, On("n-0", 5000, 50)));
+}
+
 TEST(ScoreModel, CopesWithWhatItDoesNotKnow) {
   const NodeInfo node = Node("n", 1, "new");
   EXPECT_EQ(ScoreModel({}, {}, {}).Score(node, On("n-0", 1, 1)), kMaxFineScore / 2);
