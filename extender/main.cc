@@ -18,6 +18,7 @@ constexpr std::size_t kMaxBodyBytes = std::size_t{64} << 20;
 
 struct Options {
   app::ServerFlags server;
+  app::MetricsFlags metrics;
   extender::ServiceOptions service;
   double reservation_ttl_seconds = 10;
   double bind_timeout_seconds = 4;
@@ -31,6 +32,7 @@ void AddOptions(CLI::App& cli, Options& options) {
   options.server.http.port = names::kExtenderPort;
   options.server.http.max_body_bytes = kMaxBodyBytes;
   app::AddFlags(cli, options.server);
+  app::AddMetricsFlags(cli, options.metrics);
   cli.add_option("--filter-limit", options.service.filter_limit,
                  "Nodes that pass a filter at most; 0: all that fit")
       ->check(CLI::NonNegativeNumber)
@@ -67,7 +69,9 @@ int Run(const Options& options, ShutdownSignal& shutdown) {
     log::Error("cannot serve", {{"reason", port.error().message}});
     return 1;
   }
-  log::Info("serving", {{"address", options.server.http.bind_address}, {"port", *port}});
+  log::Info("serving", {{"address", options.server.http.bind_address},
+                        {"port", *port},
+                        {"metrics_port", service.metrics_port()}});
   if (const auto written = app::WritePortFile(options.server, *port); !written) {
     log::Error("cannot write the port file", {{"reason", written.error().message}});
     return 1;
@@ -90,6 +94,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(cli, argc, argv);
   app::StartLogging(kComponent, options.server);
   options.service.http = options.server.http;
+  options.service.metrics_http = options.metrics.Http();
   options.service.hold_time = Millis(options.reservation_ttl_seconds);
   options.service.bind_timeout = Millis(options.bind_timeout_seconds);
   return Run(options, shutdown);

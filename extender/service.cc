@@ -1,6 +1,7 @@
 #include "extender/service.h"
 
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include <prometheus/text_serializer.h>
@@ -38,10 +39,13 @@ struct Service::Impl {
                 {{"file", options.workload_file}});
     }
     AddRoutes(server, filter, prioritize, bind, metrics, clock);
-    server.AddReadyCheck("nodes",
-                         [this] { return std::string(nodes.synced() ? "" : "not synced"); });
-    server.AddReadyCheck("pods", [this] { return std::string(pods.synced() ? "" : "not synced"); });
-    server.ServeMetrics([this] {
+    AddState(server);
+    if (options.metrics_http) AddState(metrics_server.emplace(*options.metrics_http));
+  }
+  void AddState(http::Server& to) {
+    to.AddReadyCheck("nodes", [this] { return std::string(nodes.synced() ? "" : "not synced"); });
+    to.AddReadyCheck("pods", [this] { return std::string(pods.synced() ? "" : "not synced"); });
+    to.ServeMetrics([this] {
       return metrics.Render() + prometheus::TextSerializer{}.Serialize(cluster.Collect());
     });
   }
@@ -59,7 +63,10 @@ struct Service::Impl {
   const Filter filter;
   const Prioritize prioritize{cache, binpack::DefaultWorkload(), &ranking};
   const Bind bind;
-  http::Server server;  ///< last: its threads use all the others
+  // The servers are last: their threads use all the others.
+  http::Server server;
+  std::optional<http::Server> metrics_server;
+  int metrics_port = 0;
 };
 
 Service::Service(kube::Client& watch_client, kube::Client& bind_client, const Clock& clock,
@@ -70,16 +77,23 @@ Service::~Service() { Stop(); }
 
 Result<int> Service::Start() {
   TESSERA_TRY(const int port, impl_->server.Start());
+  if (impl_->metrics_server) {
+    TESSERA_TRY(impl_->metrics_port, impl_->metrics_server->Start());
+  }
   impl_->nodes.Start();
   impl_->pods.Start();
   return port;
 }
 
+int Service::metrics_port() const { return impl_->metrics_port; }
+
 bool Service::synced() const { return impl_->synced(); }
 
 void Service::Stop() {
+  if (impl_->metrics_server) impl_->metrics_server->Drain();
   impl_->server.Drain();
   impl_->server.Stop();
+  if (impl_->metrics_server) impl_->metrics_server->Stop();
   impl_->watch_client.Shutdown();
   impl_->pods.Stop();
   impl_->nodes.Stop();

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/base/clock.h"
@@ -13,6 +14,8 @@ namespace tessera::extender {
 
 struct ServiceOptions {
   http::ServerOptions http{};
+  /// A second listener that serves health and metrics and no verbs; none: only `http` has them.
+  std::optional<http::ServerOptions> metrics_http{};
   int filter_limit = 8;
   std::chrono::milliseconds hold_time{10'000};
   std::chrono::milliseconds bind_timeout{4'000};
@@ -33,6 +36,8 @@ class Service {
 
   /// Serves, unready until nodes and pods are synced; returns the port.
   Result<int> Start();
+  /// Port of the second listener; 0 without one. REQUIRES: Start succeeded.
+  int metrics_port() const;
   /// True once the cache holds what the API server holds.
   bool synced() const;
   /// Finishes requests in flight, then ends the watches; `watch_client` is shut down for that.

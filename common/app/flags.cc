@@ -6,6 +6,13 @@
 #include <fstream>
 
 namespace tessera::app {
+namespace {
+
+// Whoever floods this listener must not take the descriptors of the main one.
+constexpr std::size_t kMaxMetricsConnections = 64;
+constexpr std::size_t kMaxMetricsBodyBytes = std::size_t{4} << 10;
+
+}  // namespace
 
 void AddClientFlags(CLI::App& app, ServerFlags& flags) {
   app.set_version_flag("--version", TESSERA_VERSION);
@@ -44,6 +51,25 @@ void AddFlags(CLI::App& app, ServerFlags& flags) {
   app.add_option("--client-ca-file", flags.http.client_ca_file,
                  "PEM CA: only clients with a certificate of it are answered")
       ->needs(cert);
+}
+
+std::optional<http::ServerOptions> MetricsFlags::Http() const {
+  if (!port) return std::nullopt;
+  return http::ServerOptions{.bind_address = bind_address,
+                             .port = *port,
+                             .max_body_bytes = kMaxMetricsBodyBytes,
+                             .max_connections = kMaxMetricsConnections};
+}
+
+void AddMetricsFlags(CLI::App& app, MetricsFlags& flags) {
+  CLI::Option* port =
+      app.add_option("--metrics-port", flags.port,
+                     "Port that serves health and metrics only, as plain HTTP; 0: any free one; "
+                     "default: none")
+          ->check(CLI::Range(0, 65535));
+  app.add_option("--metrics-bind-address", flags.bind_address, "Address of --metrics-port")
+      ->needs(port)
+      ->capture_default_str();
 }
 
 void StartLogging(const std::string& component, const ServerFlags& flags) {

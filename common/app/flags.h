@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -31,6 +32,20 @@ void AddFlags(CLI::App& app, ServerFlags& flags);
 /// Only --kubeconfig, --kube-api-qps, --kube-api-burst, --logging-format, -v: for programs that
 /// serve nothing.
 void AddClientFlags(CLI::App& app, ServerFlags& flags);
+
+/// A second listener, for probes and scrapes: its server needs no client certificate and has no
+/// other routes.
+struct MetricsFlags {
+  std::string bind_address = "0.0.0.0";  ///< --metrics-bind-address
+  std::optional<int> port = {};          ///< --metrics-port; none: no such listener
+
+  /// How the listener's server is to be set up: plain HTTP, small requests, few connections. None
+  /// without a port.
+  std::optional<http::ServerOptions> Http() const;
+};
+
+/// Adds --metrics-bind-address and --metrics-port. `flags` must outlive parsing.
+void AddMetricsFlags(CLI::App& app, MetricsFlags& flags);
 
 /// Sets up logging and writes one line with the flags in use. `component` as in "tessera-extender".
 void StartLogging(const std::string& component, const ServerFlags& flags);

@@ -83,6 +83,7 @@ inline constexpr std::string_view kInstallContainer = "tessera-install";
 // --- Ports
 // -----------------------------------------------------------------------------------------
 inline constexpr int kExtenderPort = 9610;
+inline constexpr int kExtenderMetricsPort = 9611;  ///< health and metrics only
 inline constexpr int kWebhookPort = 9620;
 inline constexpr int kAgentPort = 9630;
 

@@ -62,6 +62,39 @@ TEST(Flags, WrongOnesAreRefused) {
   }
 }
 
+bool ParseMetrics(const std::string& line, MetricsFlags& flags) {
+  CLI::App app;
+  AddMetricsFlags(app, flags);
+  try {
+    app.parse(line, false);
+  } catch (const CLI::ParseError&) {
+    return false;
+  }
+  return true;
+}
+
+TEST(MetricsFlags, WithoutAPortThereIsNoListener) {
+  MetricsFlags flags;
+  ASSERT_TRUE(ParseMetrics("", flags));
+  EXPECT_FALSE(flags.Http());
+  EXPECT_FALSE(ParseMetrics("--metrics-bind-address=::", flags)) << "an address without a port";
+  EXPECT_FALSE(ParseMetrics("--metrics-port=65536", flags));
+}
+
+TEST(MetricsFlags, TheListenerIsPlainAndSmall) {
+  MetricsFlags flags;
+  ASSERT_TRUE(ParseMetrics("--metrics-port=9611", flags));
+  const auto http = flags.Http();
+  ASSERT_TRUE(http);
+  EXPECT_EQ(http->bind_address, "0.0.0.0");
+  EXPECT_EQ(http->port, 9611);
+  EXPECT_EQ(http->cert_file + http->client_ca_file, "");
+  EXPECT_LT(http->max_connections, http::ServerOptions{}.max_connections);
+  ASSERT_TRUE(ParseMetrics("--metrics-bind-address=:: --metrics-port=0", flags));
+  EXPECT_EQ(flags.Http()->bind_address, "::");
+  EXPECT_EQ(flags.Http()->port, 0);
+}
+
 TEST(PortFile, HoldsThePortAsALine) {
   ServerFlags flags;
   EXPECT_TRUE(WritePortFile(flags, 1).has_value()) << "no flag, no file";
