@@ -17,12 +17,13 @@ NodeInfo Emptied(const NodeInfo& node) {
 
 }  // namespace
 
-std::optional<Placement> FindPlacement(const NodeInfo& node, const PodRequest& request) {
-  return Search(node, request, kMaxFitSteps).Run();
+std::optional<Placement> FindPlacement(const NodeInfo& node, const PodRequest& request,
+                                       const GpuPreference* preference) {
+  return Search(node, request, preference, kMaxFitSteps).Run();
 }
 
-FitResult Fit(const NodeInfo& node, const PodRequest& request) {
-  FitResult result{.placement = FindPlacement(node, request)};
+FitResult Fit(const NodeInfo& node, const PodRequest& request, const GpuPreference* preference) {
+  FitResult result{.placement = FindPlacement(node, request, preference)};
   if (result.fits()) return result;
   result.shortages = Explain(node, request);
   result.resolvable = FindPlacement(Emptied(node), request).has_value();

@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "binpack/gpu_preference.h"
 #include "binpack/insufficient.h"
 #include "binpack/node.h"
 #include "binpack/types.h"
@@ -25,14 +26,17 @@ struct FitResult {
 inline constexpr int kMaxFitSteps = 1000;
 
 /// Chooses GPUs for every container, by request.gpu_policy: pack leaves the least behind on the
-/// chosen GPU in both dimensions together, spread the most. An init container takes GPUs where the
-/// pod's reservation grows least.
+/// chosen GPU in both dimensions together, spread the most. For a pack container with one GPU
+/// `preference`, unless null, speaks first. An init container takes GPUs where the pod's
+/// reservation grows least.
 ///
 /// Finds a placement whenever there is one, within kMaxFitSteps. The verdict does not depend on the
 /// order of node.devices. REQUIRES: the request's amounts are within the bounds of types.h.
-FitResult Fit(const NodeInfo& node, const PodRequest& request);
+FitResult Fit(const NodeInfo& node, const PodRequest& request,
+              const GpuPreference* preference = nullptr);
 
 /// As Fit, without the reasons: faster where only the answer matters.
-std::optional<Placement> FindPlacement(const NodeInfo& node, const PodRequest& request);
+std::optional<Placement> FindPlacement(const NodeInfo& node, const PodRequest& request,
+                                       const GpuPreference* preference = nullptr);
 
 }  // namespace tessera::binpack

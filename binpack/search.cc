@@ -48,9 +48,11 @@ bool Eligible(const DeviceInfo& info, const PodRequest& request) {
 
 }  // namespace
 
-Search::Search(const NodeInfo& node, const PodRequest& request, int max_steps)
+Search::Search(const NodeInfo& node, const PodRequest& request, const GpuPreference* preference,
+               int max_steps)
     : node_(node),
       request_(request),
+      preference_(preference),
       steps_left_(max_steps),
       order_(SearchOrder(request)),
       held_(node.devices.size()),
@@ -100,10 +102,27 @@ Search::Candidates Search::CandidatesFor(const ContainerRequest& container) cons
     const Amount peak = PeakWith(container, i, amount);
     if (Within(peak, info.free())) candidates.push_back({i, amount, peak - held_[i].peak});
   }
+  Rate(container, candidates);
   const bool by_growth = container.kind == ContainerKind::kInit;
   std::sort(candidates.begin(), candidates.end(),
             [&](const Candidate& a, const Candidate& b) { return Prefer(a, b, by_growth); });
   return candidates;
+}
+
+void Search::Rate(const ContainerRequest& container, Candidates& candidates) const {
+  if (preference_ == nullptr || request_.gpu_policy != PlacementPolicy::kPack ||
+      container.gpu.count != 1 || candidates.size() < 2) {
+    return;
+  }
+  std::vector<Amount> held;
+  held.reserve(held_.size());
+  for (const Held& device : held_) held.push_back(device.peak);
+  std::vector<GpuOption> options;
+  options.reserve(candidates.size());
+  for (const Candidate& candidate : candidates)
+    options.push_back({candidate.device, candidate.growth});
+  preference_->Rate(node_, request_, held, options);
+  for (std::size_t i = 0; i < candidates.size(); ++i) candidates[i].loss = options[i].loss;
 }
 
 std::vector<Search::Candidates> Search::Groups(const ContainerRequest& container) const {
@@ -163,6 +182,7 @@ bool Search::Prefer(const Candidate& a, const Candidate& b, bool by_growth) cons
     const int growth = Compare(Share(a.growth, one.capacity()), Share(b.growth, two.capacity()));
     if (growth != 0) return growth < 0;
   }
+  if (a.loss != b.loss) return a.loss < b.loss;
   const auto left = [&](const Candidate& c, const DeviceInfo& info) {
     return Share(info.free() - held_[c.device].peak - c.growth, info.capacity());
   };

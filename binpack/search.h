@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "binpack/gpu_preference.h"
 #include "binpack/node.h"
 #include "binpack/types.h"
 
@@ -16,8 +17,10 @@ namespace tessera::binpack {
 /// are alike count as one choice.
 class Search {
  public:
-  /// `node` and `request` must outlive this.
-  Search(const NodeInfo& node, const PodRequest& request, int max_steps);
+  /// All must outlive this. `preference` may be null; it speaks before tightness where a container
+  /// of a pod that packs asks for one GPU.
+  Search(const NodeInfo& node, const PodRequest& request, const GpuPreference* preference,
+         int max_steps);
   std::optional<Placement> Run();
 
  private:
@@ -29,15 +32,17 @@ class Search {
     bool touched = false;
   };
   struct Candidate {
-    std::size_t device;  ///< in node.devices
-    Amount amount;       ///< that the container would take
-    Amount growth;       ///< of the pod's reservation on this GPU
+    std::size_t device;     ///< in node.devices
+    Amount amount;          ///< that the container would take
+    Amount growth;          ///< of the pod's reservation on this GPU
+    std::int64_t loss = 0;  ///< by the preference
   };
   using Candidates = std::vector<Candidate>;
 
   bool PlaceFrom(std::size_t position);
   bool Choose(std::size_t position, const Candidates& candidates, std::size_t first, int missing);
   Candidates CandidatesFor(const ContainerRequest& container) const;
+  void Rate(const ContainerRequest& container, Candidates& candidates) const;
   std::vector<Candidates> Groups(const ContainerRequest& container) const;
   Amount PeakWith(const ContainerRequest& container, std::size_t device,
                   const Amount& amount) const;
@@ -50,6 +55,7 @@ class Search {
 
   const NodeInfo& node_;
   const PodRequest& request_;
+  const GpuPreference* preference_;
   int steps_left_;
   std::vector<bool> eligible_;                  ///< by health, selector and sharing
   std::vector<std::size_t> order_;              ///< of request.containers

@@ -132,7 +132,7 @@ std::optional<std::string> Cache::Hold(const std::string& uid,
   for (const std::string& name : nodes) {
     const auto entry = nodes_.find(name);
     if (entry == nodes_.end() || !entry->second.refusal().empty()) continue;
-    auto placement = binpack::FindPlacement(entry->second.held(), request);
+    auto placement = ChooseOn(entry->second.held(), request);
     if (!placement) continue;
     Pod pod{.node = name,
             .assignment = MakeAssignment(name, request, *std::move(placement)),
@@ -167,6 +167,11 @@ std::optional<std::string> Cache::NodeOf(const std::string& uid) const {
   return known->second.node;
 }
 
+std::optional<Placement> Cache::ChooseOn(const NodeInfo& node, const PodRequest& request) const {
+  const auto preference = options_.preference ? options_.preference() : nullptr;
+  return binpack::FindPlacement(node, request, preference.get());
+}
+
 std::optional<Placement> Cache::ChooseFor(const std::string& uid, const NodeEntry& entry,
                                           const PodRequest& request) const {
   const auto known = pods_.find(uid);
@@ -174,8 +179,8 @@ std::optional<Placement> Cache::ChooseFor(const std::string& uid, const NodeEntr
       known->second.request == request && StillFits(entry.committed(), known->second.reservation)) {
     return known->second.assignment->placement;
   }
-  auto placement = binpack::FindPlacement(entry.HeldByOthers(uid), request);
-  return placement ? placement : binpack::FindPlacement(entry.committed(), request);
+  auto placement = ChooseOn(entry.HeldByOthers(uid), request);
+  return placement ? placement : ChooseOn(entry.committed(), request);
 }
 
 Result<Assignment> Cache::AssumePod(const std::string& uid, const std::string& node,

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "binpack/fragmentation.h"
+#include "binpack/gpu_preference.h"
 #include "binpack/types.h"
 #include "common/base/clock.h"
 #include "common/base/result.h"
@@ -39,8 +41,11 @@ namespace tessera::extender {
 class Cache {
  public:
   struct Options {
-    std::chrono::milliseconds hold_time{10000};  ///< time limit of a hold
-    binpack::Workload workload = binpack::DefaultWorkload();
+    std::chrono::milliseconds hold_time{10000};               ///< time limit of a hold
+    binpack::Workload workload = binpack::DefaultWorkload();  ///< of the metrics
+    /// Which GPUs a pod takes wherever the cache chooses; asked under the cache's lock. Empty: the
+    /// tightest.
+    std::function<std::shared_ptr<const binpack::GpuPreference>()> preference{};
   };
   /// `clock` must outlive this.
   Cache(const Clock& clock, Options options);
@@ -132,6 +137,8 @@ class Cache {
   void EndOldHolds();
   std::shared_ptr<const NodeView> ViewOf(NodeEntry& entry);
   void RebuildAll(std::vector<std::shared_ptr<const NodeView>>& views);
+  std::optional<binpack::Placement> ChooseOn(const binpack::NodeInfo& node,
+                                             const binpack::PodRequest& request) const;
   std::optional<binpack::Placement> ChooseFor(const std::string& uid, const NodeEntry& entry,
                                               const binpack::PodRequest& request) const;
 

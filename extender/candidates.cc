@@ -31,10 +31,6 @@ Candidate Simulated(const WireNode& node) {
 
 }  // namespace
 
-binpack::Fragmentation Candidate::fragmentation(const binpack::Workload& workload) const {
-  return own ? binpack::Measure(binpack::RestsOf(*own), workload) : view->held_fragmentation;
-}
-
 std::vector<Candidate> CandidatesOf(const ExtenderArgs& args, const Snapshot& snapshot) {
   std::vector<Candidate> candidates;
   if (args.node_names) {

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "binpack/fragmentation.h"
 #include "extender/snapshot.h"
 #include "extender/wire.h"
 
@@ -21,7 +20,6 @@ struct Candidate {
   std::shared_ptr<binpack::NodeInfo> own{};  ///< where the view does not serve
 
   const binpack::NodeInfo& node() const { return own ? *own : view->held; }
-  binpack::Fragmentation fragmentation(const binpack::Workload& workload) const;
 };
 
 /// The nodes of `args`, in its order. Nodes that the cache knows are judged by the cache; a whole

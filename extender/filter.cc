@@ -4,9 +4,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "binpack/fit.h"
-#include "binpack/score.h"
 #include "extender/candidates.h"
+#include "extender/verdict.h"
 
 namespace tessera::extender {
 namespace {
@@ -46,9 +45,11 @@ FilterResult Passing(const ExtenderArgs& args, std::vector<std::string> names) {
 
 }  // namespace
 
-Filter::Filter(Cache& cache, Options options, std::function<bool()> synced, OnRejected on_rejected)
+Filter::Filter(Cache& cache, Ranking& ranking, Options options, std::function<bool()> synced,
+               OnRejected on_rejected)
     : cache_(cache),
-      options_(std::move(options)),
+      ranking_(ranking),
+      options_(options),
       synced_(std::move(synced)),
       on_rejected_(std::move(on_rejected)) {}
 
@@ -68,7 +69,8 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
   if (auto sent_back = SendBack(args)) return *std::move(sent_back);
   cache_.Drop(args.pod.uid);
   const auto snapshot = cache_.UpdateSnapshot();
-  if (options_.ranking != nullptr) options_.ranking->Observe(args.pod.uid, request, *snapshot);
+  ranking_.Observe(args.pod.uid, request, *snapshot);
+  const auto model = ranking_.model();
   std::vector<Scored> fitting;
   Reasons reasons;
   for (const Candidate& candidate : CandidatesOf(args, *snapshot)) {
@@ -76,18 +78,12 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
       reasons.Add(candidate.name, candidate.refusal, candidate.resolvable);
       continue;
     }
-    const auto fit = binpack::Fit(candidate.node(), request);
-    if (!fit.fits()) {
-      reasons.Add(candidate.name, fit);
-      continue;
+    const Verdict verdict = Judge(candidate.node(), request, *model);
+    if (verdict.fits) {
+      fitting.push_back({verdict.score, candidate.name});
+    } else {
+      reasons.Add(candidate.name, verdict.shortages, verdict.resolvable);
     }
-    const auto reservation = binpack::ReservationOf(*fit.placement, request);
-    fitting.push_back(
-        {options_.ranking != nullptr
-             ? options_.ranking->Score(request.node_policy, candidate.node(), reservation)
-             : binpack::FineScore(request.node_policy, candidate.node(), reservation,
-                                  options_.workload, candidate.fragmentation(options_.workload)),
-         candidate.name});
   }
   const bool all =
       options_.limit <= 0 || fitting.size() <= static_cast<std::size_t>(options_.limit);

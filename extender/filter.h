@@ -3,7 +3,6 @@
 #include <atomic>
 #include <functional>
 
-#include "binpack/fragmentation.h"
 #include "common/base/result.h"
 #include "extender/cache.h"
 #include "extender/ranking.h"
@@ -21,22 +20,21 @@ class Filter {
  public:
   struct Options {
     int limit = 8;  ///< how many nodes pass at most; 0: all that fit
-    binpack::Workload workload = binpack::DefaultWorkload();
-    /// Ranks the nodes that fit and learns from the pods; must outlive the filter. Null: by
-    /// workload.
-    Ranking* ranking = nullptr;
   };
   /// Told about each rejected pod's reasons.
   using OnRejected = std::function<void(const Reasons&)>;
 
-  /// `cache` must outlive this. `synced` says whether the cache has been filled.
-  Filter(Cache& cache, Options options, std::function<bool()> synced, OnRejected on_rejected);
+  /// `cache` and `ranking`, which ranks the nodes that fit and learns from the pods, must outlive
+  /// this. `synced` says whether the cache has been filled.
+  Filter(Cache& cache, Ranking& ranking, Options options, std::function<bool()> synced,
+         OnRejected on_rejected);
   Result<FilterResult> Handle(const ExtenderArgs& args) const;
 
  private:
   std::optional<Result<FilterResult>> SendBack(const ExtenderArgs& args) const;
 
   Cache& cache_;
+  Ranking& ranking_;
   const Options options_;
   const std::function<bool()> synced_;
   const OnRejected on_rejected_;

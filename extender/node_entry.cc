@@ -91,9 +91,6 @@ std::shared_ptr<const NodeView> NodeEntry::View(const binpack::Workload& workloa
     view->pods += entry.claim == Claim::kCommitted ? 1 : 0;
   }
   view->fragmentation = binpack::Measure(binpack::RestsOf(committed_), workload);
-  view->held_fragmentation = view->holds.empty()
-                                 ? view->fragmentation
-                                 : binpack::Measure(binpack::RestsOf(held_), workload);
   view->over_committed = std::any_of(
       committed_.devices.begin(), committed_.devices.end(),
       [](const binpack::DeviceInfo& info) { return !binpack::Within(info.used, info.capacity()); });

@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "binpack/fragmentation.h"
 #include "extender/cache.h"
 #include "extender/ranking.h"
 #include "extender/wire.h"
@@ -13,16 +12,15 @@ namespace tessera::extender {
 /// by the extender's weight and by ten, so weight 1 spans 0 to 1000. Changes nothing. Thread-safe.
 class Prioritize {
  public:
-  /// `cache` and `ranking` must outlive this. Without a ranking scores are by the workload.
-  Prioritize(Cache& cache, binpack::Workload workload, const Ranking* ranking = nullptr);
+  /// Both must outlive this.
+  Prioritize(Cache& cache, const Ranking& ranking) : cache_(cache), ranking_(ranking) {}
   /// One entry for each node of `args`, in its order; 0 where the pod does not fit or asks for no
   /// GPU.
   std::vector<HostPriority> Handle(const ExtenderArgs& args) const;
 
  private:
   Cache& cache_;
-  const binpack::Workload workload_;
-  const Ranking* ranking_;
+  const Ranking& ranking_;
 };
 
 }  // namespace tessera::extender

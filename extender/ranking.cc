@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "binpack/fragmentation.h"
-#include "binpack/score.h"
 
 namespace tessera::extender {
 namespace {
@@ -34,7 +33,9 @@ std::string_view NextLine(std::string_view& text) {
 }  // namespace
 
 Ranking::Ranking(std::string_view saved, std::function<void(const std::string&)> on_refresh)
-    : on_refresh_(std::move(on_refresh)) {
+    : on_refresh_(std::move(on_refresh)),
+      model_(std::make_shared<binpack::ScoreModel>(
+          binpack::Demand{}, std::span<const binpack::NodeInfo* const>{}, binpack::ModelNames{})) {
   restored_ = saved.empty() || Restore(saved);
   if (saved.empty() || !restored_) Prime(learned_);
 }
@@ -78,9 +79,8 @@ void Ranking::Observe(const std::string& uid, const binpack::PodRequest& request
   {
     const std::lock_guard lock(mu_);
     const bool is_new = IsNew(uid);
-    const bool due =
-        model_ == nullptr || nodes_ != snapshot.nodes().size() || (is_new && --until_refresh_ <= 0);
-    if (is_new && model_ != nullptr) {
+    const bool due = nodes_ != snapshot.nodes().size() || (is_new && --until_refresh_ <= 0);
+    if (is_new && nodes_) {
       learned_.Observe(binpack::ShapeOf(request, model_->models(), model_->gpu_memory_mib()));
     }
     if (!due) return;
@@ -96,15 +96,9 @@ void Ranking::Observe(const std::string& uid, const binpack::PodRequest& request
   if (on_refresh_) on_refresh_(saved);
 }
 
-std::int64_t Ranking::Score(binpack::PlacementPolicy policy, const binpack::NodeInfo& node,
-                            const binpack::Reservation& reservation) const {
-  if (policy == binpack::PlacementPolicy::kSpread) return binpack::SpreadScore(node, reservation);
-  std::shared_ptr<const binpack::ScoreModel> model;
-  {
-    const std::lock_guard lock(mu_);
-    model = model_;
-  }
-  return model ? model->Score(node, reservation) : binpack::kMaxFineScore / 2;
+std::shared_ptr<const binpack::ScoreModel> Ranking::model() const {
+  const std::lock_guard lock(mu_);
+  return model_;
 }
 
 std::string Ranking::Save() const {

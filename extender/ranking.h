@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -15,8 +16,8 @@
 
 namespace tessera::extender {
 
-/// Which placement is better: `pack` by the value of what is left on the node to the pods to come,
-/// which it learns from the pods that ask. Thread-safe.
+/// Which placement is better for pods that pack: by the value of what is left on the node to the
+/// pods to come, which it learns from the pods that ask. Thread-safe.
 ///
 /// It starts from binpack's default workload or from what was saved. Every kRefresh new pods the
 /// model is made anew for the cluster as it is.
@@ -33,9 +34,8 @@ class Ranking {
   /// Counts the pod, once for each uid among the last kRememberedPods.
   void Observe(const std::string& uid, const binpack::PodRequest& request,
                const Snapshot& snapshot);
-  /// [0, kMaxFineScore], higher is better. REQUIRES: as binpack's scores.
-  std::int64_t Score(binpack::PlacementPolicy policy, const binpack::NodeInfo& node,
-                     const binpack::Reservation& reservation) const;
+  /// Scores placements and prefers GPUs. Never null; before the first pod it has no opinion.
+  std::shared_ptr<const binpack::ScoreModel> model() const;
   /// What to give to the constructor after a restart.
   ///
   /// Text: a line "models N", N model names, and LearnedDemand's text.
@@ -56,7 +56,7 @@ class Ranking {
   binpack::ModelNames models_ TESSERA_GUARDED_BY(mu_);  ///< numbers never change
   std::shared_ptr<const binpack::ScoreModel> model_ TESSERA_GUARDED_BY(mu_);
   int until_refresh_ TESSERA_GUARDED_BY(mu_) = 0;
-  std::size_t nodes_ TESSERA_GUARDED_BY(mu_) = 0;  ///< that the model was made for
+  std::optional<std::size_t> nodes_ TESSERA_GUARDED_BY(mu_);  ///< that the model was made for
   std::unordered_set<std::string> seen_ TESSERA_GUARDED_BY(mu_);
   std::deque<std::string> order_ TESSERA_GUARDED_BY(mu_);
 };

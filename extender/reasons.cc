@@ -47,12 +47,12 @@ std::string WordOf(const Insufficient& s, bool resolvable) {
 
 }  // namespace
 
-void Reasons::Add(std::string_view node, const binpack::FitResult& fit) {
-  Rejected rejected{std::string(node), {}, {}, fit.resolvable};
-  for (const Insufficient& shortage : fit.shortages) {
+void Reasons::Add(std::string_view node, const std::vector<Insufficient>& shortages,
+                  bool resolvable) {
+  Rejected rejected{std::string(node), {}, {}, resolvable};
+  for (const Insufficient& shortage : shortages) {
     rejected.shortages.push_back(shortage.shortage);
-    const auto [known, is_new] =
-        nearest_.try_emplace({shortage.shortage, fit.resolvable}, shortage);
+    const auto [known, is_new] = nearest_.try_emplace({shortage.shortage, resolvable}, shortage);
     if (!is_new && Missing(shortage) < Missing(known->second)) known->second = shortage;
   }
   rejected_.push_back(std::move(rejected));

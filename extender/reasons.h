@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "binpack/fit.h"
+#include "binpack/insufficient.h"
 #include "extender/wire.h"
 
 namespace tessera::extender {
@@ -17,7 +17,9 @@ namespace tessera::extender {
 /// insufficient GPU memory: 3000 MiB asked, at most 2048 MiB free". One thread only.
 class Reasons {
  public:
-  void Add(std::string_view node, const binpack::FitResult& fit);
+  /// A node that does not fit; `resolvable` as in binpack::FitResult.
+  void Add(std::string_view node, const std::vector<binpack::Insufficient>& shortages,
+           bool resolvable);
   /// A node on which nothing may be placed. `resolvable`: true if it may change without a new node
   /// or GPU.
   void Add(std::string_view node, std::string_view reason, bool resolvable);

@@ -20,17 +20,17 @@ struct Service::Impl {
   Impl(kube::Client& watch, kube::Client& bind_client, const Clock& clock,
        const ServiceOptions& options)
       : watch_client(watch),
-        cache(clock, {.hold_time = options.hold_time}),
-        nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
-        pods(watch, std::string(kPodsPath), PodHandlers(cache)),
         ranking(ReadWorkload(options.workload_file),
                 [this, path = options.workload_file](const std::string& text) {
                   const std::lock_guard lock(workload_mu);
                   WriteWorkload(path, text);
                 }),
+        cache(clock,
+              {.hold_time = options.hold_time, .preference = [this] { return ranking.model(); }}),
+        nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
+        pods(watch, std::string(kPodsPath), PodHandlers(cache)),
         filter(
-            cache, {.limit = options.filter_limit, .ranking = &ranking},
-            [this] { return synced(); },
+            cache, ranking, {.limit = options.filter_limit}, [this] { return synced(); },
             [this](const Reasons& reasons) { rejections.Count(reasons); }),
         bind(bind_client, cache, clock, options.bind_timeout, [this] { return synced(); }),
         server(options.http) {
@@ -52,16 +52,16 @@ struct Service::Impl {
   bool synced() const { return nodes.synced() && pods.synced(); }
 
   kube::Client& watch_client;
+  std::mutex workload_mu;  ///< one writer of the workload's file
+  Ranking ranking;
   Cache cache;
   kube::Reflector nodes;
   kube::Reflector pods;
   http::Metrics metrics{"extender"};
   RejectionMetrics rejections{metrics.registry()};
   const ClusterMetrics cluster{cache};
-  std::mutex workload_mu;  ///< one writer of the workload's file
-  Ranking ranking;
   const Filter filter;
-  const Prioritize prioritize{cache, binpack::DefaultWorkload(), &ranking};
+  const Prioritize prioritize{cache, ranking};
   const Bind bind;
   // The servers are last: their threads use all the others.
   http::Server server;

@@ -27,10 +27,9 @@ struct NodeView {
   binpack::NodeInfo committed{};  ///< bound and assumed pods
   binpack::NodeInfo held{};       ///< committed and tentative holds: what a filter sees
   std::vector<TentativeHold> holds{};
-  binpack::Fragmentation fragmentation{};       ///< of committed
-  binpack::Fragmentation held_fragmentation{};  ///< of held
-  int pods = 0;                                 ///< bound and assumed
-  bool over_committed = false;                  ///< more is committed on some GPU than it has
+  binpack::Fragmentation fragmentation{};  ///< of committed
+  int pods = 0;                            ///< bound and assumed
+  bool over_committed = false;             ///< more is committed on some GPU than it has
 
   /// `held` without what `pod` holds itself.
   binpack::NodeInfo HeldByOthers(std::string_view pod) const;

@@ -148,6 +148,9 @@ class Basis {
   std::vector<double> amounts_;
 };
 
+/// A multiple of 2^-40: sums are exact, so they do not depend on the order of the GPUs.
+double OnGrid(double worth) { return std::ldexp(std::round(std::ldexp(worth, 40)), -40); }
+
 }  // namespace
 
 RestWorth::RestWorth(const Demand& demand) {
@@ -155,7 +158,7 @@ RestWorth::RestWorth(const Demand& demand) {
   one_dimension_ = std::all_of(sizes.begin(), sizes.end(),
                                [](const Size& size) { return size.memory == size.cores; });
   if (sizes.empty()) {
-    for (std::size_t i = 0; i < kCells; ++i) worth_.push_back(static_cast<double>(i) / 100);
+    for (std::size_t i = 0; i < kCells; ++i) worth_.push_back(OnGrid(static_cast<double>(i) / 100));
     return;
   }
   Knapsack knapsack(sizes, one_dimension_);
@@ -169,7 +172,7 @@ RestWorth::RestWorth(const Demand& demand) {
   }
   worth_ = knapsack.best();
   const double whole = knapsack.whole();
-  for (double& worth : worth_) worth /= whole;
+  for (double& worth : worth_) worth = OnGrid(worth / whole);
 }
 
 }  // namespace tessera::binpack

@@ -1,6 +1,7 @@
 #include "binpack/place/score_model.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -9,6 +10,9 @@
 
 namespace tessera::binpack {
 namespace {
+
+/// GPUs. Losses that differ by less are the same: then the tightest GPU is taken.
+constexpr double kLossUnit = 1e-9;
 
 std::int16_t Thousandths(std::int64_t part, std::int64_t whole, bool up) {
   if (whole <= 0) return 0;
@@ -139,6 +143,39 @@ std::int64_t ScoreModel::Score(const NodeInfo& node, const Reservation& reservat
   const double per_gpu = won / static_cast<double>(reservation.devices.size());
   return static_cast<std::int64_t>(
       std::llround((1 + std::clamp(per_gpu, -1.0, 1.0)) * (kMaxFineScore / 2.0)));
+}
+
+double ScoreModel::LostWith(NodeRoom& room, std::size_t gpu, const Share& rest) const {
+  const Share before = std::exchange(room.rest[gpu], rest);
+  const double lost = value_.Lost(room, prices_);
+  room.rest[gpu] = before;
+  return lost;
+}
+
+void ScoreModel::Rate(const NodeInfo& node, const PodRequest& request, std::span<const Amount> held,
+                      std::span<GpuOption> options) const {
+  NodeRoom room = RoomOf(node, models_);
+  if (!value_.knows(room.model) || node.devices.size() > kMaxRoomGpus) return;
+  room.cpu_milli = FreeCpu(node, node.cpu_used_milli + request.cpu_milli);
+  const bool exclusive = request.isolation == Isolation::kExclusive;
+  const auto rest_with = [&](std::size_t gpu, const Amount& amount) {
+    return exclusive ? Share{} : RestOf(node.devices[gpu], amount);
+  };
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    if (held[i] != Amount{}) room.rest[i] = rest_with(i, held[i]);
+  }
+  // GPUs with the same rest before and after lose the same.
+  std::array<std::pair<Share, Share>, kMaxRoomGpus> rests;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    GpuOption& option = options[i];
+    rests[i] = {room.rest[option.device],
+                rest_with(option.device, held[option.device] + option.growth)};
+    const auto end = rests.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto alike = std::find(rests.begin(), end, rests[i]);
+    option.loss = alike != end
+                      ? options[static_cast<std::size_t>(alike - rests.begin())].loss
+                      : std::llround(LostWith(room, option.device, rests[i].second) / kLossUnit);
+  }
 }
 
 }  // namespace tessera::binpack

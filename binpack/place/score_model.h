@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "binpack/gpu_preference.h"
 #include "binpack/node.h"
 #include "binpack/place/node_value.h"
 #include "binpack/reservation.h"
@@ -29,8 +30,9 @@ void AddModels(std::span<const NodeInfo* const> nodes, ModelNames& models);
 /// room for few shapes, and nearly equal ones would push each other out.
 PodShape ShapeOf(const PodRequest& request, const ModelNames& models, std::int64_t gpu_memory_mib);
 
-/// Scores placements by NodeValue, on nodes as the extender has them. Thread-compatible.
-class ScoreModel {
+/// Scores placements by NodeValue, on nodes as the extender has them, and prefers the GPU that
+/// leaves the least lost. Immutable, so any thread may use it.
+class ScoreModel final : public GpuPreference {
  public:
   /// `nodes`: the whole cluster as it is; slot prices are those of now. `models`: the numbers that
   /// the demand's shapes speak of.
@@ -41,11 +43,17 @@ class ScoreModel {
   /// what others could not use. REQUIRES: `reservation` fits on `node`.
   std::int64_t Score(const NodeInfo& node, const Reservation& reservation) const;
 
+  /// No opinion on nodes with an unknown model or with more GPUs than a room has.
+  void Rate(const NodeInfo& node, const PodRequest& request, std::span<const Amount> held,
+            std::span<GpuOption> options) const override;
+
   const ModelNames& models() const { return models_; }
   /// Mean memory of the cluster's GPUs.
   std::int64_t gpu_memory_mib() const { return gpu_memory_mib_; }
 
  private:
+  double LostWith(NodeRoom& room, std::size_t gpu, const Share& rest) const;
+
   ModelNames models_;
   std::int64_t gpu_memory_mib_ = 0;
   NodeValue value_;

@@ -5,16 +5,11 @@
 #include <benchmark/benchmark.h>
 
 #include "binpack/fit.h"
-#include "binpack/score.h"
+#include "binpack/place/score_model.h"
 
 namespace {
 
 using namespace tessera::binpack;
-
-struct Measured {
-  NodeInfo node;
-  Fragmentation fragmentation;
-};
 
 PodRequest OneSlice() { return {.containers = {{"c", ContainerKind::kApp, 0, {1, 8000, 0, 20}}}}; }
 
@@ -24,9 +19,9 @@ PodRequest InitAndTwoApps() {
                          {"b", ContainerKind::kApp, 1, {1, 0, 10, 20}}}};
 }
 
-std::vector<Measured> Cluster(int nodes) {
+std::vector<NodeInfo> Cluster(int nodes) {
   std::mt19937 random(7);
-  std::vector<Measured> cluster;
+  std::vector<NodeInfo> cluster;
   for (int i = 0; i < nodes; ++i) {
     std::vector<GpuDevice> gpus;
     for (int g = 0; g < 8; ++g) {
@@ -42,24 +37,33 @@ std::vector<Measured> Cluster(int nodes) {
       if (random() % 3 == 0)
         Reserve(node, {{{gpu.uuid, {81251 - 8000 * share, 100 - 10 * share}}}, false});
     }
-    const auto fragmentation = Measure(RestsOf(node), DefaultWorkload());
-    cluster.push_back({std::move(node), fragmentation});
+    cluster.push_back(std::move(node));
   }
   return cluster;
 }
 
+/// As the extender has it: of eight sizes, equally frequent.
+ScoreModel Model(const std::vector<NodeInfo>& cluster) {
+  std::vector<TypicalPod> pods;
+  for (std::int16_t share = 125; share <= 1000; share = static_cast<std::int16_t>(share + 125))
+    pods.push_back({{.gpus = 1, .share = {share, share}}, 1});
+  std::vector<const NodeInfo*> nodes;
+  for (const NodeInfo& node : cluster) nodes.push_back(&node);
+  return {MakeDemand(pods), nodes, {cluster.front().devices.front().device.model}};
+}
+
 void Decide(benchmark::State& state, const PodRequest& pod) {
   const auto cluster = Cluster(static_cast<int>(state.range(0)));
+  const ScoreModel model = Model(cluster);
   std::int64_t fitting = 0;
   for (auto _ : state) {
     std::int64_t best = -1;
     fitting = 0;
-    for (const Measured& measured : cluster) {
-      const auto placement = FindPlacement(measured.node, pod);
+    for (const NodeInfo& node : cluster) {
+      const auto placement = FindPlacement(node, pod, &model);
       if (!placement) continue;
       ++fitting;
-      best = std::max(best, PackScore(measured.node, ReservationOf(*placement, pod.isolation),
-                                      DefaultWorkload(), measured.fragmentation));
+      best = std::max(best, model.Score(node, ReservationOf(*placement, pod.isolation)));
     }
     benchmark::DoNotOptimize(best);
   }
@@ -76,7 +80,7 @@ void BM_ExplainWhereNothingFits(benchmark::State& state) {
   PodRequest pod = OneSlice();
   pod.containers[0].gpu = {8, 0, 100, 100};
   for (auto _ : state) {
-    for (const Measured& measured : cluster) benchmark::DoNotOptimize(Fit(measured.node, pod));
+    for (const NodeInfo& node : cluster) benchmark::DoNotOptimize(Fit(node, pod));
   }
 }
 BENCHMARK(BM_ExplainWhereNothingFits)->Arg(5000)->Unit(benchmark::kMicrosecond);

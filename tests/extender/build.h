@@ -8,6 +8,7 @@
 #include "common/contract/assignment.h"
 #include "common/contract/inventory.h"
 #include "extender/cache.h"
+#include "extender/ranking.h"
 #include "extender/wire.h"
 #include "tests/fakes/manual_clock.h"
 
@@ -63,7 +64,10 @@ inline binpack::Amount Held(Cache& cache, const std::string& node, int gpu = 0) 
 class CacheTest : public testing::Test {
  protected:
   ManualClock clock_;
-  Cache cache_{clock_, {.hold_time = std::chrono::seconds(10)}};
+  Ranking ranking_;
+  Cache cache_{clock_, {.hold_time = std::chrono::seconds(10), .preference = [this] {
+                          return ranking_.model();
+                        }}};
 };
 
 }  // namespace tessera::extender

@@ -73,10 +73,13 @@ class ConcurrencyTest : public testing::Test {
   }
 
   SystemClock clock_;
-  Cache cache_{clock_, {.hold_time = std::chrono::seconds(100)}};
+  Ranking ranking_;
+  Cache cache_{clock_, {.hold_time = std::chrono::seconds(100), .preference = [this] {
+                          return ranking_.model();
+                        }}};
   StubClient client_;
-  Filter filter_{cache_, {}, [] { return true; }, {}};
-  Prioritize prioritize_{cache_, binpack::DefaultWorkload()};
+  Filter filter_{cache_, ranking_, {}, [] { return true; }, {}};
+  Prioritize prioritize_{cache_, ranking_};
   Bind bind_{client_, cache_, clock_, std::chrono::seconds(100), [] { return true; }};
   std::vector<std::string> names_;
 };

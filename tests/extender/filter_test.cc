@@ -28,6 +28,7 @@ class FilterTest : public CacheTest {
   bool synced_ = true;
   int rejected_pods_ = 0;
   Filter filter_{cache_,
+                 ranking_,
                  {.limit = 3},
                  [this] { return synced_; },
                  [this](const Reasons&) { ++rejected_pods_; }};
@@ -60,7 +61,7 @@ TEST_F(FilterTest, PassesTheBestFewByScore) {
 
 TEST_F(FilterTest, NoLimitPassesAllThatFit) {
   for (const char* node : {"a", "b", "c", "d"}) AddNode(cache_, node, 1);
-  const Filter all(cache_, {.limit = 0}, [] { return true; }, {});
+  const Filter all(cache_, ranking_, {.limit = 0}, [] { return true; }, {});
   EXPECT_EQ(all.Handle(Args("p", Ask(500, 50), {"a", "b", "c", "d"}))->node_names.size(), 4u);
 }
 
@@ -68,7 +69,7 @@ TEST_F(FilterTest, SpreadPrefersTheEmptiestNode) {
   AddNode(cache_, "a", 1);
   AddNode(cache_, "b", 1);
   cache_.AddPod("x", "a", Given("a", 0, 500, 50));
-  auto request = Ask(100, 10);
+  auto request = Ask(500, 50);
   EXPECT_EQ(Names("p", request, {"a", "b"}).front(), "a");
   request.node_policy = binpack::PlacementPolicy::kSpread;
   EXPECT_EQ(Names("p", request, {"a", "b"}).front(), "b");

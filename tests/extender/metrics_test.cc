@@ -69,8 +69,7 @@ TEST(RejectionMetrics, CountNodesByReason) {
   RejectionMetrics metrics(registry);
   Reasons reasons;
   reasons.Add("a", "closed", true);
-  reasons.Add("b", binpack::FitResult{.placement = std::nullopt,
-                                      .shortages = {{.shortage = binpack::Shortage::kCores}}});
+  reasons.Add("b", {{.shortage = binpack::Shortage::kCores}}, false);
   metrics.Count(reasons);
   metrics.Count(reasons);
   const auto text = prometheus::TextSerializer{}.Serialize(registry.Collect());

@@ -12,11 +12,12 @@ namespace {
 class PrioritizeTest : public CacheTest {
  protected:
   std::map<std::string, std::int64_t> Scores(const ExtenderArgs& args) {
+    ranking_.Observe(args.pod.uid, args.pod.request, *cache_.UpdateSnapshot());
     std::map<std::string, std::int64_t> scores;
     for (const auto& score : prioritize_.Handle(args)) scores[score.host] = score.score;
     return scores;
   }
-  Prioritize prioritize_{cache_, binpack::DefaultWorkload()};
+  Prioritize prioritize_{cache_, ranking_};
 };
 
 TEST_F(PrioritizeTest, ScoresEachNodeFromZeroToAHundredInOrder) {
@@ -25,7 +26,9 @@ TEST_F(PrioritizeTest, ScoresEachNodeFromZeroToAHundredInOrder) {
   AddNode(cache_, "full", 1);
   cache_.AddPod("x", "b", Given("b", 0, 500, 50));
   cache_.AddPod("y", "full", Given("full", 0, 1000, 100));
-  const auto list = prioritize_.Handle(Args("p", Ask(500, 50), {"b", "a", "full", "stranger"}));
+  const auto args = Args("p", Ask(500, 50), {"b", "a", "full", "stranger"});
+  ranking_.Observe("p", args.pod.request, *cache_.UpdateSnapshot());
+  const auto list = prioritize_.Handle(args);
   ASSERT_EQ(list.size(), 4u);
   EXPECT_EQ(list[0].host, "b");
   EXPECT_EQ(list[3].host, "stranger");

@@ -4,14 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include "binpack/score.h"
 #include "extender/cache.h"
 #include "tests/fakes/manual_clock.h"
 
 namespace tessera::extender {
 namespace {
-
-using binpack::PlacementPolicy;
 
 contract::Inventory EightGpus(const std::string& node) {
   contract::Inventory inventory;
@@ -42,8 +39,7 @@ class RankingTest : public testing::Test {
   }
   std::int64_t ScoreOn(const Ranking& ranking, const std::string& node, int percent,
                        const binpack::NodeInfo& info) const {
-    return ranking.Score(PlacementPolicy::kPack, info,
-                         {.devices = {{node + "0", {400 * percent, percent}}}});
+    return ranking.model()->Score(info, {.devices = {{node + "0", {400 * percent, percent}}}});
   }
 
   ManualClock clock_;
@@ -101,15 +97,6 @@ TEST_F(RankingTest, NumbersOfModelsStayWhenNodesComeAndGo) {
   cache_.SetNode("c", Result<contract::Inventory>(other));
   ranking.Observe("later", Slice(50), *Now());
   EXPECT_TRUE(ranking.Save().starts_with("models 2\nA100\nA10\n")) << ranking.Save();
-}
-
-TEST_F(RankingTest, SpreadIsNotForItToSay) {
-  Ranking ranking;
-  ObserveMany(ranking, 1, 50);
-  const binpack::NodeInfo node = Now()->Find("a")->held;
-  const binpack::Reservation reservation{.devices = {{"a0", {20000, 50}}}};
-  EXPECT_EQ(ranking.Score(PlacementPolicy::kSpread, node, reservation),
-            binpack::SpreadScore(node, reservation));
 }
 
 TEST_F(RankingTest, MayBeAskedFromManyThreads) {

@@ -7,21 +7,15 @@
 namespace tessera::extender {
 namespace {
 
-using binpack::FitResult;
-using binpack::Insufficient;
 using binpack::Shortage;
-
-FitResult Short(Insufficient shortage, bool resolvable = true) {
-  return {.placement = std::nullopt, .shortages = {shortage}, .resolvable = resolvable};
-}
 
 TEST(Reasons, AThousandNodesWithOneShortageShareOneText) {
   Reasons reasons;
   for (int i = 0; i < 1000; ++i) {
-    reasons.Add("n" + std::to_string(i), Short({.shortage = Shortage::kMemory,
-                                                .requested = 3000,
-                                                .used = 8000 - i,
-                                                .capacity = 10000}));
+    reasons.Add(
+        "n" + std::to_string(i),
+        {{.shortage = Shortage::kMemory, .requested = 3000, .used = 8000 - i, .capacity = 10000}},
+        true);
   }
   FilterResult result;
   reasons.Write(result);
@@ -35,12 +29,12 @@ TEST(Reasons, AThousandNodesWithOneShortageShareOneText) {
 
 TEST(Reasons, NumbersOfFullNodesDoNotMixWithNumbersOfSmallOnes) {
   Reasons reasons;
-  reasons.Add(
-      "full",
-      Short({.shortage = Shortage::kMemory, .requested = 3000, .used = 9000, .capacity = 10000}));
+  reasons.Add("full",
+              {{.shortage = Shortage::kMemory, .requested = 3000, .used = 9000, .capacity = 10000}},
+              true);
   reasons.Add("small",
-              Short({.shortage = Shortage::kMemory, .requested = 3000, .used = 0, .capacity = 2500},
-                    false));
+              {{.shortage = Shortage::kMemory, .requested = 3000, .used = 0, .capacity = 2500}},
+              false);
   FilterResult result;
   reasons.Write(result);
   EXPECT_EQ(result.failed[0].reason,
@@ -51,8 +45,8 @@ TEST(Reasons, NumbersOfFullNodesDoNotMixWithNumbersOfSmallOnes) {
 
 TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
   Reasons reasons;
-  reasons.Add("n",
-              Short({.shortage = Shortage::kCores, .requested = 10, .used = 150, .capacity = 100}));
+  reasons.Add("n", {{.shortage = Shortage::kCores, .requested = 10, .used = 150, .capacity = 100}},
+              true);
   FilterResult result;
   reasons.Write(result);
   EXPECT_EQ(result.failed[0].reason, "insufficient GPU cores: 10 % asked, at most 0 % free");
@@ -60,10 +54,8 @@ TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
 
 TEST(Reasons, CountsNodesByShortage) {
   Reasons reasons;
-  reasons.Add("a", Short({.shortage = Shortage::kMemory}));
-  reasons.Add("b", FitResult{.placement = std::nullopt,
-                             .shortages = {{.shortage = Shortage::kMemory},
-                                           {.shortage = Shortage::kCores}}});
+  reasons.Add("a", {{.shortage = Shortage::kMemory}}, true);
+  reasons.Add("b", {{.shortage = Shortage::kMemory}, {.shortage = Shortage::kCores}}, false);
   reasons.Add("c", "closed for today", true);
   EXPECT_EQ(reasons.Counts(),
             (std::map<std::string_view, int>{{"memory", 2}, {"cores", 1}, {"closed", 1}}));

@@ -16,9 +16,10 @@ namespace {
 /// A small cluster; filters hold GPUs in it, binds never come.
 struct Cluster {
   SystemClock clock;
-  extender::Cache cache{clock, {}};
-  extender::Filter filter{cache, {}, [] { return true; }, {}};
-  extender::Prioritize prioritize{cache, binpack::DefaultWorkload()};
+  extender::Ranking ranking;
+  extender::Cache cache{clock, {.preference = [this] { return ranking.model(); }}};
+  extender::Filter filter{cache, ranking, {}, [] { return true; }, {}};
+  extender::Prioritize prioritize{cache, ranking};
 
   Cluster() {
     contract::Inventory inventory;

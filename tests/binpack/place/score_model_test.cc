@@ -1,7 +1,12 @@
 #include "binpack/place/score_model.h"
 
+#include <algorithm>
+#include <random>
+
 #include <gtest/gtest.h>
 
+#include "binpack/fit.h"
+#include "binpack/place/policy.h"
 #include "binpack/score.h"
 
 namespace tessera::binpack {
@@ -195,6 +200,134 @@ TEST(ScoreModel, ADemandWithoutCpuLeavesCpuOut) {
   const NodeInfo* nodes[] = {&none, &all};
   const ScoreModel model(no_cpu, nodes, {"A"});
   EXPECT_EQ(model.Score(none, On("n-0", 5000, 50)), model.Score(all, On("n-0", 5000, 50)));
+}
+
+/// Halves are asked for, so a half that is left is worth a half, and less is worth nothing.
+Demand Halves() {
+  return MakeDemand(std::vector<TypicalPod>{{{.gpus = 1, .share = {500, 500}}, 1}});
+}
+PodRequest AFifth() { return Request({.count = 1, .memory_percent = 20, .cores_percent = 20}); }
+/// Half of the first GPU is left, nine tenths of the second.
+NodeInfo HalfAndNineTenths(int gpus) {
+  NodeInfo node = Node("n", gpus);
+  Reserve(node, On("n-0", 5000, 50));
+  Reserve(node, On("n-1", 1000, 10));
+  return node;
+}
+
+TEST(ScoreModel, PrefersTheGpuThatLosesLeastToTheTightest) {
+  const NodeInfo node = HalfAndNineTenths(3);
+  const NodeInfo* nodes[] = {&node};
+  const ScoreModel model(Halves(), nodes, {"A"});
+  PodRequest pod = AFifth();
+  const auto uuid = [&](const GpuPreference* preference) {
+    return FindPlacement(node, pod, preference)->containers[0].devices[0].uuid;
+  };
+  EXPECT_EQ(uuid(nullptr), "n-0") << "the tightest";
+  EXPECT_EQ(uuid(&model), "n-1");
+  pod.gpu_policy = PlacementPolicy::kSpread;
+  EXPECT_EQ(uuid(&model), "n-2") << "the emptiest";
+}
+
+TEST(ScoreModel, APreferredGpuIsGivenUpForALaterContainer) {
+  const NodeInfo node = HalfAndNineTenths(2);
+  const NodeInfo* nodes[] = {&node};
+  const ScoreModel model(Halves(), nodes, {"A"});
+  PodRequest pod = AFifth();
+  pod.containers.push_back(
+      {.name = "d", .index = 1, .gpu = {.count = 1, .memory_percent = 90, .cores_percent = 90}});
+  const auto placement = FindPlacement(node, pod, &model);
+  ASSERT_TRUE(placement);
+  EXPECT_EQ(placement->containers[0].devices[0].uuid, "n-0");
+  EXPECT_EQ(placement->containers[1].devices[0].uuid, "n-1");
+}
+
+class RandomCluster {
+ public:
+  explicit RandomCluster(unsigned seed) : random_(seed) {}
+
+  std::int64_t Below(std::int64_t end) {
+    return std::uniform_int_distribution<std::int64_t>(0, end - 1)(random_);
+  }
+  Demand ADemand() {
+    std::vector<TypicalPod> pods;
+    for (int i = 0; i < 6; ++i) {
+      const auto memory = static_cast<std::int16_t>(50 * (1 + Below(20)));
+      const auto cores = static_cast<std::int16_t>(50 * (1 + Below(20)));
+      pods.push_back({{.cpu_milli = static_cast<std::int32_t>(1000 * Below(8)),
+                       .gpus = 1,
+                       .share = {memory, Below(2) == 0 ? memory : cores}},
+                      static_cast<double>(1 + Below(5))});
+    }
+    pods.push_back({{.gpus = 4, .share = kWholeGpu}, 1});
+    return MakeDemand(pods);
+  }
+  /// Partly used GPUs, in any order, some of them alike.
+  NodeInfo ANode() {
+    NodeInfo node = Node("n", 1 + static_cast<int>(Below(8)));
+    node.cpu_milli = 1000 * Below(64);
+    for (DeviceInfo& info : node.devices) {
+      info.used = {500 * Below(21), 5 * Below(21)};
+      info.tenants = info.used == Amount{} ? 0 : 1;
+    }
+    Shuffle(node);
+    return node;
+  }
+  void Shuffle(NodeInfo& node) { std::shuffle(node.devices.begin(), node.devices.end(), random_); }
+  PodRequest APod() {
+    PodRequest pod = Request({.count = 1,
+                              .memory_percent = static_cast<int>(5 * (1 + Below(20))),
+                              .cores_percent = 5 * Below(21)});
+    pod.cpu_milli = 1000 * Below(8);
+    return pod;
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+TEST(ScoreModel, LosesOnOneGpuWhatTheSimulatorWouldLose) {
+  int fitting = 0;
+  for (unsigned seed = 0; seed < 1000; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomCluster random(seed);
+    const Demand demand = random.ADemand();
+    const NodeInfo node = random.ANode();
+    const PodRequest pod = random.APod();
+    const NodeInfo* nodes[] = {&node};
+    const ModelNames models{"A"};
+    const ScoreModel model(demand, nodes, models);
+    const auto placement = FindPlacement(node, pod, &model);
+    if (!placement || pod.cpu_milli > *node.cpu_milli) continue;
+    ++fitting;
+    NodeRoom empty = RoomOf(Node("n", static_cast<int>(node.devices.size())), models);
+    empty.cpu_milli = static_cast<std::int32_t>(*node.cpu_milli);
+    const NodeValue value(demand, FleetOf(std::span(&empty, 1)), {});
+    const NodeRoom room = RoomOf(node, models);
+    SlotCounts slots{};
+    CountSlots(room, 1, slots);
+    const auto lost = [&](const NodeRoom& r) { return value.Lost(r, value.PricesFor(slots)); };
+    GpuChoice choice;
+    const double least = LeastLost(Sorted(room), ShapeOf(pod, models, 10000), choice, lost);
+    EXPECT_NEAR(lost(RoomAfter(node, models, ReservationOf(*placement, pod))), least, 2e-9);
+  }
+  EXPECT_GT(fitting, 500);
+}
+
+TEST(ScoreModel, ThePreferredGpuDoesNotDependOnTheOrderOfGpus) {
+  for (unsigned seed = 0; seed < 1000; ++seed) {
+    SCOPED_TRACE(seed);
+    RandomCluster random(seed);
+    NodeInfo node = random.ANode();
+    PodRequest pod = random.APod();
+    pod.containers.push_back(random.APod().containers[0]);
+    pod.containers.back().index = 1;
+    const NodeInfo* nodes[] = {&node};
+    const ScoreModel model(random.ADemand(), nodes, {"A"});
+    const auto placement = FindPlacement(node, pod, &model);
+    random.Shuffle(node);
+    EXPECT_EQ(FindPlacement(node, pod, &model), placement);
+  }
 }
 
 TEST(ScoreModel, CopesWithWhatItDoesNotKnow) {
