@@ -52,9 +52,9 @@ std::optional<std::int32_t> MemoryMib(const std::string& text) {
 }
 
 std::int16_t ModelNumber(std::vector<std::string>& models, const std::string& model) {
-  const auto found = std::find(models.begin(), models.end(), model);
-  if (found == models.end()) models.push_back(model);
-  return static_cast<std::int16_t>(found - models.begin());
+  const auto number = std::find(models.begin(), models.end(), model) - models.begin();
+  if (number == std::ssize(models)) models.push_back(model);
+  return static_cast<std::int16_t>(number);
 }
 
 /// False: the node cannot be read.
@@ -72,6 +72,8 @@ bool AddNode(const Value& node, binpack::simulate::Trace& trace, Sizes& sizes) {
   const auto& first = inventory->gpus.front();
   binpack::NodeRoom room{.cpu_milli = *cpu,
                          .memory_mib = *memory,
+                         .cpu_capacity_milli = *cpu,
+                         .memory_capacity_mib = *memory,
                          .model = ModelNumber(trace.models, first.model),
                          .gpus = static_cast<std::int16_t>(healthy)};
   std::fill_n(room.rest.begin(), healthy, binpack::kWholeGpu);

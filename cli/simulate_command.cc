@@ -128,9 +128,11 @@ Result<binpack::simulate::Trace> SimulateCommand::LoadTrace(const app::ServerFla
   TESSERA_TRY(const auto config, app::KubeConfig("kubectl-tessera", flags));
   const SystemClock clock;
   const auto client = kube::MakeClient(config, clock);
-  TESSERA_TRY(const auto nodes, client->List("/api/v1/nodes"));
-  TESSERA_TRY(const auto pods, client->List("/api/v1/pods"));
-  TESSERA_TRY(auto cluster, TraceOfCluster(nodes.items, pods.items));
+  const auto nodes = client->List("/api/v1/nodes");
+  if (!nodes) return Wrap(nodes.error(), config.server);
+  const auto pods = client->List("/api/v1/pods");
+  if (!pods) return Wrap(pods.error(), config.server);
+  TESSERA_TRY(auto cluster, TraceOfCluster(nodes->items, pods->items));
   if (cluster.skipped > 0) {
     std::cerr << cluster.skipped << " nodes or pods could not be read and are left out\n";
   }

@@ -38,9 +38,9 @@ class Policy {
 std::unique_ptr<Policy> MakeRandomPolicy(std::uint64_t seed);
 /// The node with the least left, CPU and GPU measured against the largest node.
 std::unique_ptr<Policy> MakeBestFitPolicy(const std::vector<NodeRoom>& empty_nodes);
-/// As HAMi's binpack: the node whose GPUs are fullest before the placement, on it the GPU with the
-/// most left (its chart's default). Pods without GPUs never reach HAMi; as kube-scheduler would,
-/// the node with the most CPU left takes them.
+/// As HAMi with both its policies set to binpack: the node whose GPUs are fullest before the
+/// placement, on it the fullest GPUs that fit. Pods without GPUs never reach HAMi: kube-scheduler's
+/// default scores place them, LeastAllocated + BalancedAllocation of CPU and memory.
 std::unique_ptr<Policy> MakeHamiPolicy();
 /// As FGD's simulator: typical pods up to 95 % of all, the fragment's decrease through a sigmoid,
 /// rounded to hundredths.

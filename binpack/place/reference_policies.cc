@@ -57,14 +57,31 @@ class BestFitPolicy : public Policy {
   double most_gpus_ = 1;
 };
 
+/// HAMi also counts tenants against its limit of ten a GPU, which a room does not know. Counting
+/// them moves no published figure by more than 0.2 points.
 class HamiPolicy : public Policy {
  public:
   std::string_view name() const override { return "hami"; }
 
   float Score(const NodeRoom& room, double, const PodShape& shape, GpuChoice& choice) override {
-    if (shape.gpus == 0) return static_cast<float>(room.cpu_milli);
-    choice = RoomiestGpus(room, shape);
+    if (shape.gpus == 0) return KubeSchedulerScore(room, shape);
+    choice = TightestGpus(room, shape);
     return static_cast<float>(-GpusLeft(room) / room.gpus);
+  }
+
+ private:
+  /// Whole points out of 100 each, as kube-scheduler's plug-ins give them; what counts is what
+  /// would be left. A capacity that is not known is what is left.
+  static float KubeSchedulerScore(const NodeRoom& room, const PodShape& shape) {
+    const auto left = [](std::int32_t rest, std::int32_t asked, std::int32_t capacity) {
+      return static_cast<double>(rest - asked) / std::max({capacity, rest, 1});
+    };
+    const double cpu = left(room.cpu_milli, shape.cpu_milli, room.cpu_capacity_milli);
+    const double memory = left(room.memory_mib, shape.memory_mib, room.memory_capacity_mib);
+    const double least_allocated =
+        std::floor((std::floor(100 * cpu) + std::floor(100 * memory)) / 2);
+    const double balanced = std::floor(100 * (1 - std::abs(cpu - memory) / 2));
+    return static_cast<float>(least_allocated + balanced);
   }
 };
 

@@ -8,27 +8,6 @@ namespace {
 
 int Sum(const Share& share) { return share.memory + share.cores; }
 
-template <typename Better>
-GpuChoice Choose(const NodeRoom& room, const PodShape& shape, Better better) {
-  GpuChoice choice{};
-  std::uint32_t taken = 0;
-  for (int k = 0; k < shape.gpus; ++k) {
-    int best = -1;
-    for (int i = 0; i < room.gpus; ++i) {
-      if ((taken >> i & 1U) != 0 || !Within(shape.share, room.rest[static_cast<std::size_t>(i)])) {
-        continue;
-      }
-      if (best < 0 || better(Sum(room.rest[static_cast<std::size_t>(i)]),
-                             Sum(room.rest[static_cast<std::size_t>(best)]))) {
-        best = i;
-      }
-    }
-    taken |= 1U << best;
-    choice[static_cast<std::size_t>(k)] = static_cast<std::int8_t>(best);
-  }
-  return choice;
-}
-
 void Move(NodeRoom& room, const PodShape& shape, const GpuChoice& choice, int sign) {
   if (room.cpu_milli != kUnknownCpu) room.cpu_milli += sign * shape.cpu_milli;
   room.memory_mib += sign * shape.memory_mib;
@@ -61,11 +40,19 @@ void Give(NodeRoom& room, const PodShape& shape, const GpuChoice& choice) {
 }
 
 GpuChoice TightestGpus(const NodeRoom& room, const PodShape& shape) {
-  return Choose(room, shape, [](int a, int b) { return a < b; });
-}
-
-GpuChoice RoomiestGpus(const NodeRoom& room, const PodShape& shape) {
-  return Choose(room, shape, [](int a, int b) { return a > b; });
+  GpuChoice choice{};
+  std::uint32_t taken = 0;
+  for (int k = 0; k < shape.gpus; ++k) {
+    int best = -1;
+    for (int i = 0; i < room.gpus; ++i) {
+      const Share& rest = room.rest[static_cast<std::size_t>(i)];
+      if ((taken >> i & 1U) != 0 || !Within(shape.share, rest)) continue;
+      if (best < 0 || Sum(rest) < Sum(room.rest[static_cast<std::size_t>(best)])) best = i;
+    }
+    taken |= 1U << best;
+    choice[static_cast<std::size_t>(k)] = static_cast<std::int8_t>(best);
+  }
+  return choice;
 }
 
 double GpusLeft(const NodeRoom& room) {
@@ -87,7 +74,7 @@ NodeRoom Sorted(const NodeRoom& room) {
 }
 
 std::size_t HashOf(const NodeRoom& room) {
-  static_assert(sizeof(NodeRoom) == 12 + sizeof(NodeRoom::rest), "no padding may be hashed");
+  static_assert(sizeof(NodeRoom) == 20 + sizeof(NodeRoom::rest), "no padding may be hashed");
   return std::hash<std::string_view>{}(
       std::string_view(reinterpret_cast<const char*>(&room), sizeof(room)));
 }

@@ -55,6 +55,8 @@ inline constexpr std::int32_t kUnknownCpu = std::numeric_limits<std::int32_t>::m
 struct NodeRoom {
   std::int32_t cpu_milli = 0;  ///< or kUnknownCpu
   std::int32_t memory_mib = 0;
+  std::int32_t cpu_capacity_milli = 0;  ///< of the empty node; 0: not known
+  std::int32_t memory_capacity_mib = 0;
   std::int16_t model = 0;  ///< of all its GPUs
   std::int16_t gpus = 0;
   std::array<Share, kMaxRoomGpus> rest{};  ///< the first `gpus` count; the others are zero
@@ -73,8 +75,6 @@ void Give(NodeRoom& room, const PodShape& shape, const GpuChoice& choice);
 
 /// The GPUs that fit and have the least left. REQUIRES: HasRoom.
 GpuChoice TightestGpus(const NodeRoom& room, const PodShape& shape);
-/// The GPUs that fit and have the most left. REQUIRES: HasRoom.
-GpuChoice RoomiestGpus(const NodeRoom& room, const PodShape& shape);
 
 /// GPUs left, mean of both dimensions.
 double GpusLeft(const NodeRoom& room);

@@ -136,6 +136,8 @@ Result<void> ParseNodes(std::string_view csv, Trace& trace) {
     TESSERA_TRY(const int gpus, table.Number("gpu", kMaxRoomGpus));
     TESSERA_TRY(node.cpu_milli, table.Number("cpu_milli", kMaxAmount));
     TESSERA_TRY(node.memory_mib, table.Number("memory_mib", kMaxAmount));
+    node.cpu_capacity_milli = node.cpu_milli;
+    node.memory_capacity_mib = node.memory_mib;
     if (gpus == 0) continue;
     TESSERA_TRY(const std::string_view model, table.Text("model"));
     TESSERA_TRY(node.model, ModelNumber(table, trace, model));

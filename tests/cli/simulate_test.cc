@@ -160,6 +160,7 @@ TEST(TraceOfCluster, TakesReadableNodesAndTheirRunningPods) {
   EXPECT_EQ(cluster->trace.nodes[0].cpu_milli, 7500);
   EXPECT_EQ(cluster->trace.nodes[0].memory_mib, 32768);
   EXPECT_EQ(cluster->trace.nodes[0].gpus, 1) << "healthy ones";
+  EXPECT_EQ(cluster->trace.nodes[0].model, 0);
   ASSERT_EQ(cluster->trace.pods.size(), 2U);
   EXPECT_EQ(cluster->trace.pods[0], (binpack::PodShape{500, 1024, 1, {250, 300}, 1}));
   EXPECT_EQ(cluster->trace.pods[1].cpu_milli, 2000);

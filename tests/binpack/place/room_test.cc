@@ -53,11 +53,13 @@ TEST(Room, GivingBackUndoesTaking) {
   EXPECT_EQ(room, before);
 }
 
-TEST(Room, TightestAndRoomiestSkipWhatDoesNotFit) {
+TEST(Room, TheTightestGpuIsOfThoseThatFit) {
   const NodeRoom room = Node({{100, 900}, {600, 600}, {500, 500}, kWholeGpu});
   const PodShape pod{.gpus = 1, .share = {200, 200}};
   EXPECT_EQ(TightestGpus(room, pod)[0], 2);
-  EXPECT_EQ(RoomiestGpus(room, pod)[0], 3);
+  const PodShape two{.gpus = 2, .share = {200, 200}};
+  EXPECT_EQ(TightestGpus(room, two)[0], 2);
+  EXPECT_EQ(TightestGpus(room, two)[1], 1);
 }
 
 TEST(Room, NodesThatDifferInTheOrderOfGpusAreEqualWhenSorted) {
