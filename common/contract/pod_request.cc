@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "common/contract/cpu.h"
 #include "common/contract/dialects.h"
 #include "common/contract/names.h"
 #include "common/contract/pod_annotations.h"
@@ -144,6 +145,7 @@ Result<PodRequest> DecodePodRequest(const Value& pod) {
   TESSERA_TRY(request.containers, ReadContainers(pod, annotations));
   if (request.containers.empty()) return PodRequest{};
   if (auto ok = CheckSize(request.containers); !ok) return tl::make_unexpected(ok.error());
+  request.cpu_milli = PodCpuMilli(pod);
   TESSERA_TRY(request.selector, annotations.ReadSelector());
   TESSERA_TRY(const auto stated, annotations.ReadComputePolicy());
   TESSERA_TRY(request.compute_policy, ChoosePolicy(request.containers, stated));

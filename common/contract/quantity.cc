@@ -151,6 +151,12 @@ Result<std::int64_t> ParseMemoryCount(std::string_view text, std::string_view un
   return ParseWhole(text);
 }
 
+Result<std::int64_t> ParseMilli(std::string_view text) {
+  constexpr Wide kMicro = kNano / 1000;
+  TESSERA_TRY(const auto quantity, ParseQuantity(text));
+  return Narrow(quantity.nano / kMicro + (quantity.nano % kMicro != 0 ? 1 : 0), text);
+}
+
 Result<std::int64_t> ParseBytesAsMib(std::string_view text) {
   TESSERA_TRY(const auto quantity, ParseQuantity(text));
   const Wide mib = kNano * kMib;

@@ -19,6 +19,9 @@ Result<std::int64_t> ParseWhole(std::string_view text);
 /// whoever writes "2Gi" means bytes, and would ask for two thousand million MiB.
 Result<std::int64_t> ParseMemoryCount(std::string_view text, std::string_view unit);
 
+/// An amount in thousandths, rounded up, as CPU is counted: "500m" is 500, "1.5" is 1500.
+Result<std::int64_t> ParseMilli(std::string_view text);
+
 /// A quantity of bytes in MiB, rounded up. At least one MiB: "3000" (bytes) and "3000m" are
 /// refused.
 Result<std::int64_t> ParseBytesAsMib(std::string_view text);
