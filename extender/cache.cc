@@ -24,10 +24,6 @@ Assignment MakeAssignment(const std::string& node, const PodRequest& request, Pl
           .placement = std::move(placement)};
 }
 
-binpack::Reservation ReservationOf(const Assignment& assignment) {
-  return binpack::ReservationOf(assignment.placement, assignment.isolation);
-}
-
 /// True if the GPUs are there, healthy, and have room for the reservation.
 bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
   return std::all_of(reservation.devices.begin(), reservation.devices.end(), [&](const auto& held) {
@@ -80,11 +76,20 @@ void Cache::EndOldHolds() {
 }
 
 void Cache::SetNode(const std::string& name,
-                    const std::optional<Result<contract::Inventory>>& inventory) {
+                    const std::optional<Result<contract::Inventory>>& inventory,
+                    std::optional<std::int64_t> cpu_milli) {
   const std::lock_guard lock(mu_);
-  NodeEntry& entry = Touch(name);
+  NodeEntry& entry = nodes_.try_emplace(name, name).first->second;
   node_set_changed_ = node_set_changed_ || !entry.exists();
-  entry.SetInventory(inventory);
+  // Kubelets report every few minutes; what changes nothing makes no snapshot.
+  if (entry.SetHardware(inventory, cpu_milli)) changed_.insert(name);
+}
+
+void Cache::SetOtherCpu(const std::string& node, std::int64_t cpu_milli) {
+  const std::lock_guard lock(mu_);
+  const auto entry = nodes_.try_emplace(node, node).first;
+  if (entry->second.SetOtherCpu(cpu_milli)) changed_.insert(node);
+  if (entry->second.idle()) nodes_.erase(entry);
 }
 
 void Cache::RemoveNode(const std::string& name) {
@@ -97,10 +102,13 @@ void Cache::RemoveNode(const std::string& name) {
 }
 
 void Cache::AddPod(const std::string& uid, const std::string& node,
-                   const Result<Assignment>& assignment) {
+                   const Result<Assignment>& assignment, std::int64_t cpu_milli) {
   const std::lock_guard lock(mu_);
   Pod pod{.state = State::kBound, .node = node, .assignment = assignment};
-  if (assignment) pod.reservation = ReservationOf(*assignment);
+  if (assignment) {
+    pod.reservation = binpack::ReservationOf(assignment->placement, assignment->isolation);
+    pod.reservation.cpu_milli = cpu_milli;
+  }
   const auto known = pods_.find(uid);
   if (known != pods_.end()) {
     const Pod& old = known->second;
@@ -137,7 +145,7 @@ std::optional<std::string> Cache::Hold(const std::string& uid,
     Pod pod{.node = name,
             .assignment = MakeAssignment(name, request, *std::move(placement)),
             .request = request};
-    pod.reservation = ReservationOf(*pod.assignment);
+    pod.reservation = binpack::ReservationOf(pod.assignment->placement, request);
     pod.hold_number = ++hold_number_;
     deadlines_.push_back({clock_.Now() + options_.hold_time, uid, pod.hold_number});
     Insert(uid, std::move(pod));
@@ -214,7 +222,7 @@ Result<Assignment> Cache::AssumePod(const std::string& uid, const std::string& n
   Pod pod{.state = State::kAssumed,
           .node = node,
           .assignment = MakeAssignment(node, request, *std::move(placement))};
-  pod.reservation = ReservationOf(*pod.assignment);
+  pod.reservation = binpack::ReservationOf(pod.assignment->placement, request);
   pod.attempts = 1;
   const Result<Assignment> assignment = pod.assignment;
   Insert(uid, std::move(pod));

@@ -51,15 +51,17 @@ class Cache {
   Cache(const Clock& clock, Options options);
 
   /// A node, with what its agent told: nothing (no agent yet), an inventory, or one that cannot be
-  /// read.
-  void SetNode(const std::string& name,
-               const std::optional<Result<contract::Inventory>>& inventory);
+  /// read; and with its CPU for pods, if it tells.
+  void SetNode(const std::string& name, const std::optional<Result<contract::Inventory>>& inventory,
+               std::optional<std::int64_t> cpu_milli = std::nullopt);
   void RemoveNode(const std::string& name);
+  /// CPU of all pods on the node that AddPod is not told of; the node may be unknown yet.
+  void SetOtherCpu(const std::string& node, std::int64_t cpu_milli);
 
   /// A bound pod that has not ended. An unreadable assignment closes the node until the pod is
   /// gone.
   void AddPod(const std::string& uid, const std::string& node,
-              const Result<contract::Assignment>& assignment);
+              const Result<contract::Assignment>& assignment, std::int64_t cpu_milli = 0);
   /// A pod that is gone or has ended.
   void RemovePod(const std::string& uid);
 

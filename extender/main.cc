@@ -46,6 +46,10 @@ void AddOptions(CLI::App& cli, Options& options) {
          "Seconds after which a bind writes nothing more; below kube-scheduler's httpTimeout")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
+  cli.add_option("--watch-other-pods", options.service.watch_other_pods,
+                 "Watch pods without GPUs too, to know what CPU is left on GPU nodes; false: in "
+                 "clusters too large for it")
+      ->capture_default_str();
   cli.add_option("--workload-file", options.service.workload_file,
                  "File that keeps what was learned of the workload across restarts; default: none");
 }

@@ -8,17 +8,33 @@ using binpack::NodeInfo;
 using binpack::Release;
 using binpack::Reserve;
 
-void NodeEntry::SetInventory(const std::optional<Result<contract::Inventory>>& inventory) {
+bool NodeEntry::SetHardware(const std::optional<Result<contract::Inventory>>& inventory,
+                            std::optional<std::int64_t> cpu_milli) {
   const bool bad = inventory && !*inventory;
   const bool has = inventory && *inventory;
   std::vector<binpack::GpuDevice> gpus =
       has ? (*inventory)->gpus : std::vector<binpack::GpuDevice>{};
-  if (exists_ && bad == bad_inventory_ && has == has_inventory_ && gpus == gpus_) return;
+  if (exists_ && bad == bad_inventory_ && has == has_inventory_ && gpus == gpus_ &&
+      cpu_milli == cpu_milli_) {
+    return false;
+  }
   exists_ = true;
   bad_inventory_ = bad;
   has_inventory_ = has;
   gpus_ = std::move(gpus);
+  cpu_milli_ = cpu_milli;
   Rebuild();
+  return true;
+}
+
+bool NodeEntry::SetOtherCpu(std::int64_t milli) {
+  if (milli == other_cpu_milli_) return false;
+  committed_.cpu_used_milli += milli - other_cpu_milli_;
+  held_.cpu_used_milli += milli - other_cpu_milli_;
+  other_cpu_milli_ = milli;
+  if (!has_inventory_) return false;
+  view_ = nullptr;
+  return true;
 }
 
 void NodeEntry::MarkRemoved() {
@@ -26,6 +42,7 @@ void NodeEntry::MarkRemoved() {
   has_inventory_ = false;
   bad_inventory_ = false;
   gpus_.clear();
+  cpu_milli_.reset();
   Rebuild();
 }
 
@@ -70,6 +87,8 @@ std::string_view NodeEntry::refusal() const {
 
 void NodeEntry::Rebuild() {
   committed_ = binpack::MakeNode(name_, gpus_);
+  committed_.cpu_milli = cpu_milli_;
+  committed_.cpu_used_milli = other_cpu_milli_;
   held_ = committed_;
   for (const auto& [uid, entry] : claims_) {
     Reserve(held_, entry.reservation);

@@ -26,9 +26,17 @@ class NodeEntry {
 
   /// True once the API server has told of the node; pods may be known before.
   bool exists() const { return exists_; }
-  bool idle() const { return !exists_ && claims_.empty() && unreadable_.empty(); }
+  bool idle() const {
+    return !exists_ && claims_.empty() && unreadable_.empty() && other_cpu_milli_ == 0;
+  }
 
-  void SetInventory(const std::optional<Result<contract::Inventory>>& inventory);
+  /// What the node tells of itself; `cpu_milli` is its CPU for pods, nothing if unknown. False:
+  /// nothing new.
+  bool SetHardware(const std::optional<Result<contract::Inventory>>& inventory,
+                   std::optional<std::int64_t> cpu_milli);
+  /// CPU of the node's pods that are not added here. True if the view changes, as that of a node
+  /// without an inventory does not.
+  bool SetOtherCpu(std::int64_t milli);
   void MarkRemoved();
   void Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation);
   /// A bound pod whose assignment nobody can read.
@@ -58,6 +66,8 @@ class NodeEntry {
   bool bad_inventory_ = false;
   bool has_inventory_ = false;
   std::vector<binpack::GpuDevice> gpus_;
+  std::optional<std::int64_t> cpu_milli_;
+  std::int64_t other_cpu_milli_ = 0;
   std::map<std::string, Entry> claims_;  ///< by pod
   std::set<std::string> unreadable_;     ///< pods
   binpack::NodeInfo committed_;

@@ -10,6 +10,7 @@
 #include "common/http/metrics.h"
 #include "common/kube/reflector.h"
 #include "extender/metrics.h"
+#include "extender/other_pods.h"
 #include "extender/ranking.h"
 #include "extender/routes.h"
 #include "extender/watch.h"
@@ -38,6 +39,9 @@ struct Service::Impl {
       log::Warn("the saved workload cannot be read; it is learned anew",
                 {{"file", options.workload_file}});
     }
+    if (options.watch_other_pods) {
+      other_pods.emplace(watch, std::string(kOtherPodsPath), OtherPodHandlers(cache));
+    }
     AddRoutes(server, filter, prioritize, bind, metrics, clock);
     AddState(server);
     if (options.metrics_http) AddState(metrics_server.emplace(*options.metrics_http));
@@ -57,6 +61,7 @@ struct Service::Impl {
   Cache cache;
   kube::Reflector nodes;
   kube::Reflector pods;
+  std::optional<kube::Reflector> other_pods;  ///< for scores only: nothing waits for it
   http::Metrics metrics{"extender"};
   RejectionMetrics rejections{metrics.registry()};
   const ClusterMetrics cluster{cache};
@@ -82,6 +87,7 @@ Result<int> Service::Start() {
   }
   impl_->nodes.Start();
   impl_->pods.Start();
+  if (impl_->other_pods) impl_->other_pods->Start();
   return port;
 }
 
@@ -95,6 +101,7 @@ void Service::Stop() {
   impl_->server.Stop();
   if (impl_->metrics_server) impl_->metrics_server->Stop();
   impl_->watch_client.Shutdown();
+  if (impl_->other_pods) impl_->other_pods->Stop();
   impl_->pods.Stop();
   impl_->nodes.Stop();
 }

@@ -19,10 +19,11 @@ struct ServiceOptions {
   int filter_limit = 8;
   std::chrono::milliseconds hold_time{10'000};
   std::chrono::milliseconds bind_timeout{4'000};
-  std::string workload_file{};  ///< keeps what was learned of the workload; empty: nothing does
+  bool watch_other_pods = true;  ///< for the CPU that pods without GPUs take of GPU nodes
+  std::string workload_file{};   ///< keeps what was learned of the workload; empty: nothing does
 };
 
-/// The whole extender: cache, reflectors, verbs, server. Owns two threads for the reflectors and
+/// The whole extender: cache, reflectors, verbs, server. Owns a thread for each reflector and
 /// the server's. One thread starts and stops it.
 class Service {
  public:

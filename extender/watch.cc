@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "common/base/log.h"
+#include "common/contract/cpu.h"
 #include "common/kube/object.h"
 #include "extender/wire_objects.h"
 
@@ -72,7 +73,7 @@ void ApplyPod(Cache& cache, const rapidjson::Value& pod) {
                 {"uid", meta->uid},
                 {"reason", assignment->error().message}});
   }
-  cache.AddPod(meta->uid, node, *assignment);
+  cache.AddPod(meta->uid, node, *assignment, contract::PodCpuMilli(pod));
 }
 
 void ApplyNode(Cache& cache, const rapidjson::Value& node) {
@@ -83,7 +84,7 @@ void ApplyNode(Cache& cache, const rapidjson::Value& node) {
     log::Error("node's inventory cannot be read",
                {{"node", meta->name}, {"reason", inventory->error().message}});
   }
-  cache.SetNode(meta->name, inventory);
+  cache.SetNode(meta->name, inventory, contract::NodeCpuMilli(node));
 }
 
 }  // namespace tessera::extender

@@ -69,8 +69,13 @@ class CurlClient final : public Client {
   }
 
   Result<ListResult> List(const std::string& path) override {
+    return ListParts(path, [](const rapidjson::Value& item, Document::AllocatorType& allocator) {
+      return rapidjson::Value(item, allocator);
+    });
+  }
+  Result<ListResult> ListParts(const std::string& path, const Keep& keep) override {
     for (int restarts = 0;; ++restarts) {
-      auto result = ListPages(path);
+      auto result = ListPages(path, keep);
       // 410 in the middle: the snapshot that the pages were cut from has expired.
       if (result || result.error().code != Errc::kGone || restarts == kMaxListRestarts)
         return result;
@@ -96,7 +101,7 @@ class CurlClient final : public Client {
 
   Result<std::string> Call(HttpRequest request);
   Result<Document> Json(HttpRequest request);
-  Result<ListResult> ListPages(const std::string& path);
+  Result<ListResult> ListPages(const std::string& path, const Keep& keep);
   /// False if the client is shut down meanwhile.
   bool Wait(std::chrono::nanoseconds time);
 
@@ -150,7 +155,7 @@ Result<Document> CurlClient::Json(HttpRequest request) {
   return document;
 }
 
-Result<ListResult> CurlClient::ListPages(const std::string& path) {
+Result<ListResult> CurlClient::ListPages(const std::string& path, const Keep& keep) {
   ListResult result;
   result.items.SetArray();
   const std::string first = AddQuery(path, "limit", "500");
@@ -164,8 +169,7 @@ Result<ListResult> CurlClient::ListPages(const std::string& path) {
     if (const rapidjson::Value* items = json::Find(list, "items");
         items != nullptr && items->IsArray()) {
       for (const rapidjson::Value& item : items->GetArray()) {
-        result.items.PushBack(rapidjson::Value(item, result.items.GetAllocator()),
-                              result.items.GetAllocator());
+        result.items.PushBack(keep(item, result.items.GetAllocator()), result.items.GetAllocator());
       }
     }
     TESSERA_TRY(result.resource_version, json::GetStringOr(*metadata, "resourceVersion", ""));
@@ -221,6 +225,17 @@ Result<void> CurlClient::Watch(const std::string& path, const std::string& resou
 }
 
 }  // namespace
+
+Result<ListResult> Client::ListParts(const std::string& path, const Keep& keep) {
+  TESSERA_TRY(const ListResult whole, List(path));
+  ListResult parts{.resource_version = whole.resource_version, .items = {}};
+  parts.items.SetArray();
+  auto& allocator = parts.items.GetAllocator();
+  for (const rapidjson::Value& item : whole.items.GetArray()) {
+    parts.items.PushBack(keep(item, allocator), allocator);
+  }
+  return parts;
+}
 
 std::unique_ptr<Client> MakeClient(Config config, const Clock& clock) {
   return std::make_unique<CurlClient>(std::move(config), clock);

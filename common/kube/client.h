@@ -29,6 +29,10 @@ struct ListResult {
   rapidjson::Document items;  ///< an array; the pages of one list joined
 };
 
+/// What to keep of a listed object, made with the allocator.
+using Keep = std::function<rapidjson::Value(const rapidjson::Value& object,
+                                            rapidjson::Document::AllocatorType& allocator)>;
+
 /// What components need of an API server. Thread-safe. Every error carries the server's own words;
 /// codes: kNotFound 404, kConflict 409, kGone 410, kInvalidArgument other 4xx, kUnavailable 429,
 /// 5xx, transport and time-out (after the implementation's own retries, where the verb may be
@@ -41,6 +45,8 @@ class Client {
   virtual Result<rapidjson::Document> Get(const std::string& path) = 0;
   /// Reads all pages of "/api/v1/pods?labelSelector=…".
   virtual Result<ListResult> List(const std::string& path) = 0;
+  /// The same with only a part of each object, for lists that are too long to be held whole.
+  virtual Result<ListResult> ListParts(const std::string& path, const Keep& keep);
   virtual Result<rapidjson::Document> Post(const std::string& path, const std::string& body) = 0;
   virtual Result<rapidjson::Document> Put(const std::string& path, const std::string& body) = 0;
   virtual Result<rapidjson::Document> Patch(const std::string& path, PatchType type,

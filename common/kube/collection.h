@@ -22,6 +22,9 @@ struct ReflectorHandlers {
   std::function<void()> on_list = {};
   /// Asked whenever a watch has ended: true if a list is wanted rather than the next watch.
   std::function<bool()> wants_list = {};
+  /// What on_upsert needs of a listed object besides its metadata's namespace, name and uid; empty:
+  /// all of it. Watch events come whole.
+  Keep keep = {};
 };
 
 /// The rules of a reflector without its loop: turns lists and watch events into handler calls.
@@ -34,6 +37,7 @@ class Collection {
   void BeginList() {
     if (handlers_.on_list) handlers_.on_list();
   }
+  const Keep& keep() const { return handlers_.keep; }
   bool wants_list() const { return handlers_.wants_list && handlers_.wants_list(); }
   /// A complete list: upserts for all, deletes for what is missing or was recreated.
   void Replace(const ListResult& list);

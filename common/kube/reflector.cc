@@ -42,7 +42,8 @@ void Reflector::Stop() {
 
 bool Reflector::ListOnce() {
   collection_.BeginList();
-  const auto list = client_.List(path_);
+  const auto list =
+      collection_.keep() ? client_.ListParts(path_, collection_.keep()) : client_.List(path_);
   if (!list) {
     log::Warn("list failed", {{"path", path_}, {"reason", list.error().message}});
     return false;

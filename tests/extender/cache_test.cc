@@ -266,5 +266,97 @@ TEST_F(CacheTest, ExclusivePodsKeepOthersOut) {
   EXPECT_FALSE(cache_.AssumePod("p", "n", alone));
 }
 
+/// CPU that counts as used on the node, for commits and for filters.
+std::int64_t CpuCommitted(Cache& cache) {
+  return cache.UpdateSnapshot()->Find("n")->committed.cpu_used_milli;
+}
+std::int64_t CpuHeld(Cache& cache) {
+  return cache.UpdateSnapshot()->Find("n")->held.cpu_used_milli;
+}
+binpack::PodRequest AskWithCpu(std::int64_t cpu_milli) {
+  auto request = Ask(600, 50);
+  request.cpu_milli = cpu_milli;
+  return request;
+}
+
+TEST_F(CacheTest, CpuOfAPodIsCountedOnceFromItsHoldToItsEnd) {
+  cache_.SetNode("n", Result<contract::Inventory>(Gpus("n", 2)), 8000);
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n")->held.cpu_milli, 8000);
+  cache_.Hold("p", {"n"}, AskWithCpu(3000));
+  EXPECT_EQ(CpuHeld(cache_), 3000);
+  EXPECT_EQ(CpuCommitted(cache_), 0);
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n")->HeldByOthers("p").cpu_used_milli, 0);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", AskWithCpu(3000)));
+  ASSERT_TRUE(cache_.AssumePod("p", "n", AskWithCpu(3000)));
+  EXPECT_EQ(CpuHeld(cache_), 3000);
+  EXPECT_EQ(CpuCommitted(cache_), 3000);
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50), 3000);
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50), 3000);
+  EXPECT_EQ(CpuCommitted(cache_), 3000);
+  cache_.AddPod("p", "n", Given("n", 0, 600, 50), 2000);
+  EXPECT_EQ(CpuCommitted(cache_), 2000) << "resized in place";
+  cache_.RemovePod("p");
+  cache_.RemovePod("p");
+  EXPECT_EQ(CpuCommitted(cache_), 0);
+  EXPECT_EQ(CpuHeld(cache_), 0);
+}
+
+TEST_F(CacheTest, CpuOfAForgottenPodIsFreeAgain) {
+  AddNode(cache_, "n", 1);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", AskWithCpu(3000)));
+  cache_.ForgetPod("p");
+  EXPECT_EQ(CpuCommitted(cache_), 0);
+}
+
+TEST_F(CacheTest, CpuNeverKeepsAPodFromItsGpus) {
+  cache_.SetNode("n", Result<contract::Inventory>(Gpus("n", 1)), 1000);
+  cache_.SetOtherCpu("n", 5000);
+  EXPECT_EQ(cache_.Hold("p", {"n"}, AskWithCpu(binpack::kMaxCpuMilli)), "n");
+  EXPECT_TRUE(cache_.AssumePod("p", "n", AskWithCpu(binpack::kMaxCpuMilli)));
+  EXPECT_FALSE(cache_.UpdateSnapshot()->Find("n")->over_committed);
+}
+
+TEST_F(CacheTest, CpuOfOtherPodsIsKnownBeforeTheNodeAndOutlivesIt) {
+  cache_.SetOtherCpu("n", 1500);
+  EXPECT_EQ(cache_.UpdateSnapshot()->Find("n"), nullptr);
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(CpuCommitted(cache_), 1500);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", AskWithCpu(3000)));
+  EXPECT_EQ(CpuCommitted(cache_), 4500);
+  cache_.SetNode("n", Result<contract::Inventory>(Gpus("n", 2)), 8000);
+  EXPECT_EQ(CpuCommitted(cache_), 4500) << "hardware told anew";
+  cache_.SetOtherCpu("n", 500);
+  EXPECT_EQ(CpuCommitted(cache_), 3500);
+  EXPECT_EQ(CpuHeld(cache_), 3500);
+  cache_.RemoveNode("n");
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(CpuCommitted(cache_), 3500);
+  cache_.RemoveNode("n");
+  cache_.SetOtherCpu("n", 0);
+  cache_.RemovePod("p");
+  AddNode(cache_, "n", 1);
+  EXPECT_EQ(CpuCommitted(cache_), 0);
+}
+
+TEST_F(CacheTest, OnlyNewsMakeASnapshot) {
+  const auto tell = [&](std::int64_t cpu_milli) {
+    cache_.SetNode("n", Result<contract::Inventory>(Gpus("n", 1)), cpu_milli);
+    cache_.SetNode("plain", std::nullopt, 4000);
+    cache_.SetOtherCpu("n", 700);
+  };
+  tell(8000);
+  const auto first = cache_.UpdateSnapshot();
+  tell(8000);
+  EXPECT_EQ(cache_.UpdateSnapshot(), first) << "a kubelet's report without news";
+  cache_.SetOtherCpu("plain", 300);
+  EXPECT_EQ(cache_.UpdateSnapshot(), first) << "nothing is placed on a node without GPUs";
+  tell(7000);
+  const auto second = cache_.UpdateSnapshot();
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second->Find("n")->committed.cpu_milli, 7000);
+  EXPECT_EQ(second->Find("n")->committed.cpu_used_milli, 700);
+  EXPECT_EQ(second->Find("plain"), first->Find("plain"));
+}
+
 }  // namespace
 }  // namespace tessera::extender

@@ -118,5 +118,43 @@ TEST_F(RankingTest, MayBeAskedFromManyThreads) {
   EXPECT_NE(ranking.Save(), Ranking().Save());
 }
 
+TEST_F(RankingTest, OfLikeNodesAPodGoesWhereItsCpuStrandsTheFewestGpus) {
+  // Every whole GPU comes with 8 cores.
+  const std::string eight_cores =
+      "models 1\nA100\ntessera-demand 1\n8000 1 1000 1000 18446744073709551615 100\n";
+  for (const auto& [node, cpu_milli] : {std::pair{"a", 64000}, {"b", 40000}}) {
+    cache_.SetNode(node, Result<contract::Inventory>(EightGpus(node)), cpu_milli);
+  }
+  const auto better = [&](std::int64_t cpu_milli, const Ranking& ranking) {
+    const auto score = [&](const std::string& node) {
+      return ranking.Score(PlacementPolicy::kPack, Now()->Find(node)->held,
+                           {.devices = {{node + "0", {40000, 100}}}, .cpu_milli = cpu_milli});
+    };
+    return score("a") > score("b") ? "a" : score("a") < score("b") ? "b" : "none";
+  };
+  Ranking ranking(eight_cores);
+  ASSERT_TRUE(ranking.restored());
+  ranking.Observe("first", Slice(100), *Now());
+  EXPECT_STREQ(better(1000, ranking), "b") << "it takes a GPU that has too little CPU anyway";
+  cache_.SetOtherCpu("a", 40000);
+  EXPECT_STREQ(better(1000, ranking), "none") << "now both nodes have too little";
+  cache_.SetOtherCpu("a", 0);
+  cache_.SetOtherCpu("b", 0);
+  EXPECT_STREQ(better(1000, ranking), "b");
+
+  Ranking primed;  // the default workload knows no CPU: it decides nothing
+  primed.Observe("first", Slice(100), *Now());
+  EXPECT_STREQ(better(1000, primed), "none");
+}
+
+TEST_F(RankingTest, LearnsTheCpuOfPods) {
+  Ranking ranking;
+  ranking.Observe("first", Slice(50), *Now());
+  auto pod = Slice(50);
+  pod.cpu_milli = 7990;
+  ranking.Observe("second", pod, *Now());
+  EXPECT_NE(ranking.Save().find("\n8000 1 500 500 "), std::string::npos) << ranking.Save();
+}
+
 }  // namespace
 }  // namespace tessera::extender

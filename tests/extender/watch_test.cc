@@ -134,5 +134,22 @@ TEST_F(WatchTest, StrangeObjectsAreLeftAlone) {
   EXPECT_EQ(cache_.NodeOf("u"), std::nullopt);
 }
 
+TEST_F(WatchTest, CpuComesFromTheNodesStatusAndThePodsSpec) {
+  const auto node =
+      json::Parse(R"({"metadata":{"name":"n","annotations":{"tessera.dev/inventory":)" +
+                  Quoted(contract::EncodeInventory(Gpus("n", 1))) +
+                  R"(}},"status":{"capacity":{"cpu":"16"},"allocatable":{"cpu":"15500m"}}})");
+  ASSERT_TRUE(node);
+  ApplyNode(cache_, *node);
+  Apply(R"({"metadata":{"namespace":"d","name":"p","uid":"u","annotations":{)"
+        R"("tessera.dev/assignment":)" +
+        Quoted(kAssignment) + R"(}},"spec":{"nodeName":"n","overhead":{"cpu":"100m"},)" +
+        R"("containers":[{"name":"c","resources":{"requests":{"cpu":"2"}}}]}})");
+  const auto view = cache_.UpdateSnapshot();
+  EXPECT_EQ(view->Find("n")->committed.cpu_milli, 15500);
+  EXPECT_EQ(view->Find("n")->committed.cpu_used_milli, 2100);
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+}
+
 }  // namespace
 }  // namespace tessera::extender

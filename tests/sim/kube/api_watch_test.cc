@@ -153,5 +153,34 @@ TEST_F(ApiWatchTest, TheServerEndsAWatchAfterItsTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
 }
 
+TEST_F(ApiWatchTest, ManyTermsHoldTogetherAndAPodComesAndGoesWithItsLabelNodeAndPhase) {
+  // Pods on a node that have not ended and lack a label, as the extender watches them.
+  const std::string path =
+      "/api/v1/pods?labelSelector=x%21%3D1"
+      "&fieldSelector=spec.nodeName%21%3D%2Cstatus.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
+  const std::string version = Version();
+  const auto pod = [](const std::string& name) { return std::string(kPods) + "/" + name; };
+  const auto patch = [&](const std::string& at, const std::string& body) {
+    ASSERT_TRUE(client_->Patch(at, kube::PatchType::kMerge, body));
+  };
+  Create("a");
+  Create("b", R"(,"labels":{"x":"1"})");
+  Create("c", R"(,"labels":{"x":"2"})");
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_TRUE(client_->Post(pod(name) + "/binding", BindingJson(name, "n")));
+  }
+  patch(pod("a"), R"({"metadata":{"labels":{"x":"1"}}})");
+  patch(pod("b"), R"({"metadata":{"labels":{"x":null}}})");
+  patch(pod("b") + "/status", R"({"status":{"phase":"Failed"}})");
+  patch(pod("c") + "/status", R"({"status":{"phase":"Running"}})");
+  EXPECT_EQ(client_->List(path)->items.Size(), 1U);
+  patch(pod("c") + "/status", R"({"status":{"phase":"Succeeded"}})");
+  EXPECT_EQ(client_->List(path)->items.Size(), 0U);
+  EXPECT_THAT(
+      Watch(path, version, 7),
+      ElementsAre("ADDED default/a", "ADDED default/c", "DELETED default/a", "ADDED default/b",
+                  "DELETED default/b", "MODIFIED default/c", "DELETED default/c"));
+}
+
 }  // namespace
 }  // namespace tessera::sim
