@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include <gmock/gmock.h>
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace tessera::webhook {
@@ -62,6 +64,8 @@ TEST(Golden, NormalisingDoesNotChangeWhatIsAskedFor) {
       for (auto& container : expected.containers) {
         if (container.kind != binpack::ContainerKind::kApp) ++container.index;
       }
+      // The container that copies the library runs before all others, with 10 thousandths of CPU.
+      expected.cpu_milli = std::max<std::int64_t>(expected.cpu_milli, 10);
     }
     EXPECT_EQ(*after.request->asked, expected);
   }
