@@ -6,8 +6,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include <rapidjson/document.h>
-
+#include "common/json/json.h"
 #include "common/kube/collection.h"
 #include "extender/cache.h"
 

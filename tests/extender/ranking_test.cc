@@ -127,8 +127,9 @@ TEST_F(RankingTest, OfLikeNodesAPodGoesWhereItsCpuStrandsTheFewestGpus) {
   }
   const auto better = [&](std::int64_t cpu_milli, const Ranking& ranking) {
     const auto score = [&](const std::string& node) {
-      return ranking.Score(PlacementPolicy::kPack, Now()->Find(node)->held,
-                           {.devices = {{node + "0", {40000, 100}}}, .cpu_milli = cpu_milli});
+      return ranking.model()->Score(
+          Now()->Find(node)->held,
+          {.devices = {{node + "0", {40000, 100}}}, .cpu_milli = cpu_milli});
     };
     return score("a") > score("b") ? "a" : score("a") < score("b") ? "b" : "none";
   };

@@ -1,11 +1,10 @@
 #include "tests/webhook/golden.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
 #include <gmock/gmock.h>
-#include <algorithm>
-
 #include <gtest/gtest.h>
 
 namespace tessera::webhook {
