@@ -29,9 +29,7 @@ double CpuScarcity(const DemandTotals& totals, const Fleet& fleet, double power)
 NodeValue::NodeValue(const Demand& demand, const Fleet& fleet, const ValueWeights& weights)
     : weights_(weights), rest_worth_(demand), totals_(TotalsOf(demand)) {
   const double scarcity = CpuScarcity(totals_, fleet, weights.cpu_scarcity_power);
-  const double cpu_price =
-      totals_.cpu_per_gpu > 0 ? weights.cpu * scarcity / totals_.cpu_per_gpu : 0;
-  BuildTables(demand, fleet, cpu_price);
+  BuildTables(demand, fleet, weights.cpu * scarcity);
   std::map<int, double> share;  // of GPU demand, by slot size
   for (const auto& [shape, frequency] : demand.pods) {
     if (shape.gpus > 1) share[shape.gpus] += frequency * GpusOf(shape) / totals_.gpus;
@@ -44,7 +42,7 @@ NodeValue::NodeValue(const Demand& demand, const Fleet& fleet, const ValueWeight
   }
 }
 
-void NodeValue::BuildTables(const Demand& demand, const Fleet& fleet, double cpu_price) {
+void NodeValue::BuildTables(const Demand& demand, const Fleet& fleet, double unused_price) {
   std::map<std::pair<std::int16_t, Share>, std::size_t> size_index;
   for (const auto& [shape, frequency] : demand.pods) {
     cpu_steps_.push_back(shape.cpu_milli);
@@ -63,7 +61,8 @@ void NodeValue::BuildTables(const Demand& demand, const Fleet& fleet, double cpu
     const auto rank = static_cast<std::size_t>(
         std::upper_bound(cpu_steps_.begin(), cpu_steps_.end(), shape.cpu_milli) -
         cpu_steps_.begin());
-    const double cpu_weight = frequency * cpu_price;
+    const double cpu_weight =
+        totals_.cpu_per_gpu > 0 ? frequency * unused_price / totals_.cpu_per_gpu : 0;
     if (shape.gpus == 0) {
       cpu_weight_ += cpu_weight;
       for (std::size_t r = rank; r <= cpu_steps_.size(); ++r)
@@ -72,7 +71,8 @@ void NodeValue::BuildTables(const Demand& demand, const Fleet& fleet, double cpu
     }
     const double part = AccessiblePart(shape, fleet);
     if (part <= 0) continue;  // it will never be hosted
-    const double gpu_weight = frequency * (weights_.typical + weights_.scarcity * (1 / part - 1));
+    const double gpu_weight =
+        frequency * (weights_.typical + unused_price + weights_.scarcity * (1 / part - 1));
     gpu_weight_ += gpu_weight;
     cpu_weight_ += cpu_weight;
     const std::size_t size = size_index.at({shape.gpus, shape.share});

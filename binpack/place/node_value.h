@@ -13,9 +13,11 @@ namespace tessera::binpack {
 struct ValueWeights {
   double rest = 1;        ///< rests of GPUs that the sizes of the demand do not fill
   double scarcity = 1;    ///< GPUs that requests for certain models lose, dearer for rare models
-  double typical = 0.08;  ///< idle GPUs that the mean typical pod cannot use (FGD's measure)
+  double typical = 0.02;  ///< idle GPUs that the mean typical pod cannot use: decides between
+                          ///< places that are equal otherwise
   double stranded = 1.5;  ///< GPUs for which the node will have no CPU left
-  double cpu = 1;         ///< idle CPU that the mean typical pod cannot use, while CPU is scarce
+  double cpu = 0.7;       ///< idle CPU and GPUs that the mean typical pod cannot use, while CPU is
+                          ///< scarce
   double slots = 0.22;    ///< for each GPU of a slot that a multi-GPU pod can take
   double slot_reserve = 0.25;      ///< a slot has its full price while fewer than this part of the
                                    ///< demanded slots are free
@@ -61,7 +63,9 @@ class NodeValue {
   std::size_t Index(std::size_t model, std::size_t size, std::size_t rank) const {
     return (model * sizes_.size() + size) * (cpu_steps_.size() + 1) + rank;
   }
-  void BuildTables(const Demand& demand, const Fleet& fleet, double cpu_price);
+  /// `unused_price` of idle CPU (in GPUs), and on top of `typical` of idle GPUs, that typical pods
+  /// cannot use.
+  void BuildTables(const Demand& demand, const Fleet& fleet, double unused_price);
   double TypicalLoss(const NodeRoom& room, double gpus_left) const;
   double Stranded(const NodeRoom& room, double gpus_left) const;
 

@@ -176,12 +176,19 @@ TEST(ScoreModel, NodesOfUnknownCpuAreJudgedByTheirGpus) {
   const NodeInfo* one[] = {&silent};
   Demand no_cpu = kEightCoresAGpu;
   no_cpu.pods[0].shape.cpu_milli = 0;
-  const ValueWeights weights{.slots = 0};  // slots depend on the number of nodes
+  // Slots depend on the number of nodes; the price of idle GPUs on how scarce CPU is in the
+  // cluster.
+  const ValueWeights weights{.cpu = 0, .slots = 0};
   const ScoreModel mixed(kEightCoresAGpu, both, {"A"}, weights);
   const ScoreModel blind(no_cpu, one, {"A"}, weights);
   Reservation reservation = On("silent-0", 5000, 50);
   reservation.cpu_milli = 8000;
   EXPECT_EQ(mixed.Score(silent, reservation), blind.Score(silent, reservation));
+
+  const ScoreModel priced(kEightCoresAGpu, both, {"A"});
+  const auto score = priced.Score(silent, reservation);
+  reservation.cpu_milli = 0;
+  EXPECT_EQ(priced.Score(silent, reservation), score) << "what CPU the pod asks for is no matter";
 }
 
 TEST(FleetOf, GivesNodesOfUnknownCpuTheMeanOfTheOthers) {

@@ -86,17 +86,55 @@ TEST(RestWorth, GrowsWithTheRest) {
   }
 }
 
-TEST(NodeValue, TypicalIsFgdsMeasure) {
+TEST(NodeValue, WhatTypicalPodsCannotUseCountsInBothResourcesWhereCpuIsScarce) {
   const std::vector<NodeRoom> nodes{Node(2, 10000)};
+  // 0.625 GPUs and 5.75 CPUs a pod, so 9.2 CPUs go with a GPU and CPU runs out first.
   const NodeValue value(
       MakeDemand(std::vector<TypicalPod>{{Slice(500, 1000), 3}, {Slice(1000, 20000), 1}}),
-      FleetOf(nodes), Only(&ValueWeights::typical));
+      FleetOf(nodes), Only(&ValueWeights::cpu));
   NodeRoom room = Node(2, 10000);
   room.rest[0] = Rest(400);
-  // Three quarters can use the whole GPU and not the 0.4; the last quarter never has the CPU.
-  EXPECT_NEAR(Lost(value, room), 0.75 * 0.4 + 0.25 * 1.4, 1e-6);
+  // Three quarters can use the whole GPU, not the 0.4, and the CPU; the last quarter never has the
+  // CPU.
+  EXPECT_NEAR(Lost(value, room), 0.75 * 0.4 + 0.25 * 1.4 + 0.25 * 10 / 9.2, 1e-6);
   room.cpu_milli = 999;
-  EXPECT_NEAR(Lost(value, room), 1.4, 1e-6);
+  EXPECT_NEAR(Lost(value, room), 1.4 + 0.999 / 9.2, 1e-6);
+}
+
+TEST(NodeValue, TypicalIsFgdsMeasureWhateverCpuIsWorth) {
+  const NodeValue value(MakeDemand(std::vector<TypicalPod>{{Slice(500), 1}, {Slice(1000), 1}}),
+                        FleetOf(std::vector<NodeRoom>{Node(2, 0)}), Only(&ValueWeights::typical));
+  NodeRoom room = Node(2, 0);
+  room.rest[0] = Rest(400);
+  EXPECT_NEAR(Lost(value, room), 0.4, 1e-6);
+  room.rest[0] = Rest(500);
+  EXPECT_NEAR(Lost(value, room), 0.25, 1e-6) << "of no use to half of the pods";
+}
+
+TEST(NodeValue, RestIsWhatNoSetOfRequestsFills) {
+  const std::vector<NodeRoom> nodes{Node(2, 1000)};
+  const NodeValue value(MakeDemand(std::vector<TypicalPod>{{Slice(470), 1}}), FleetOf(nodes),
+                        Only(&ValueWeights::rest));
+  NodeRoom room = Node(3, 1000);
+  EXPECT_NEAR(Lost(value, room), 0, 1e-9);
+  room.rest[0] = Rest(530);  // worth a half
+  room.rest[1] = Rest(400);  // worth nothing
+  EXPECT_NEAR(Lost(value, room), 0.03 + 0.4, 1e-6);
+}
+
+TEST(NodeValue, ScarcityIsWhatPickyPodsLoseTimesTheRarityOfTheirModels) {
+  const std::vector<NodeRoom> nodes{Node(1, 1000, 0), Node(1, 1000, 0), Node(1, 1000, 0),
+                                    Node(1, 1000, 1)};
+  PodShape picky = Slice(600);
+  picky.models = ModelSet{1} << 1;
+  const NodeValue value(MakeDemand(std::vector<TypicalPod>{{Slice(1000), 3}, {picky, 1}}),
+                        FleetOf(nodes), Only(&ValueWeights::scarcity));
+  // A quarter of the pods can use a quarter of the GPUs: 1/4 × (4 − 1) of what they cannot use.
+  EXPECT_NEAR(Lost(value, Node(1, 1000, 0)), 0.75, 1e-6);
+  EXPECT_NEAR(Lost(value, Node(1, 1000, 1)), 0, 1e-6);
+  NodeRoom used = Node(1, 1000, 1);
+  used.rest[0] = Rest(500);
+  EXPECT_NEAR(Lost(value, used), 0.75 * 0.5, 1e-6);
 }
 
 TEST(NodeValue, ScarceNodesAreDearerThanCommonOnes) {
