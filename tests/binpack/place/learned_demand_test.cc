@@ -1,5 +1,8 @@
 #include "binpack/place/learned_demand.h"
 
+#include <cmath>
+#include <random>
+
 #include <gtest/gtest.h>
 
 namespace tessera::binpack {
@@ -76,6 +79,37 @@ TEST(LearnedDemand, RefusesWhatItDidNotWriteAndKeepsWhatItKnew) {
   std::string many = header;
   for (int i = 0; i < 300; ++i) many += std::to_string(i) + " 1 500 250 6 1\n";
   EXPECT_FALSE(learned.Restore(many));
+}
+
+TEST(LearnedDemand, WhateverTheTextIsItFailsOrMakesSense) {
+  LearnedDemand source;
+  for (int i = 0; i < 40; ++i) source.Observe(Shape(i % 5));
+  const std::string good = source.Save();
+  std::mt19937 random(9);
+  constexpr std::string_view kBytes("\0\n -+.e019x\xff", 13);
+  int refused = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::string text = good;
+    for (int edits = 0; edits < 3; ++edits) text[random() % text.size()] = kBytes[random() % 13];
+    text.resize(random() % 2 == 0 ? text.size() : random() % text.size());
+    LearnedDemand learned;
+    learned.Observe(Shape(77));
+    const std::string known = learned.Save();
+    if (!learned.Restore(text)) {
+      ++refused;
+      ASSERT_EQ(learned.Save(), known);
+      continue;
+    }
+    double sum = 0;
+    for (const auto& [shape, frequency] : learned.demand().pods) {
+      ASSERT_TRUE(shape.cpu_milli >= 0 && shape.gpus >= 0 && shape.gpus <= kMaxRoomGpus);
+      ASSERT_TRUE(Within(Share{0, 0}, shape.share) && Within(shape.share, kWholeGpu));
+      sum += frequency;
+    }
+    ASSERT_TRUE(learned.shapes() == 0 || std::abs(sum - 1) < 1e-9);
+  }
+  EXPECT_GT(refused, 500);
+  EXPECT_LT(refused, 2000);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include <gtest/gtest.h>
 
@@ -83,6 +84,39 @@ TEST(Parse, ErrorsNameLineAndColumn) {
   }
   Trace trace;
   EXPECT_EQ(ParseNodes("sn,gpu\n", trace).error().message, "line 1: no node with a GPU");
+}
+
+TEST(ParseNodes, RefusesMoreModelsThanAMaskHas) {
+  std::string csv = "sn,cpu_milli,memory_mib,gpu,model\n";
+  for (int i = 0; i < kMaxModels; ++i) csv += "n,1,1,1,M" + std::to_string(i) + "\n";
+  Trace trace;
+  ASSERT_TRUE(ParseNodes(csv, trace));
+  Trace more;
+  EXPECT_EQ(ParseNodes(csv + "n,1,1,1,another", more).error().message,
+            "line 66: more than 64 GPU models");
+}
+
+TEST(Parse, WhateverTheTextIsItFailsOrStaysInRange) {
+  const std::string good =
+      "cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n1,2,1,460,G2\n3,4,8,1000,\n5,6,0,0,\n";
+  constexpr std::string_view kBytes("\0\n\r,|-.0199x", 13);
+  std::mt19937 random(3);
+  int read = 0;
+  for (int round = 0; round < 5000; ++round) {
+    std::string text = good;
+    for (int edits = 0; edits < 2; ++edits) text[random() % text.size()] = kBytes[random() % 13];
+    Trace trace;
+    ASSERT_TRUE(ParseNodes(kNodes, trace));
+    if (!ParsePods(text, trace)) continue;
+    ++read;
+    for (const PodShape& pod : trace.pods) {
+      ASSERT_TRUE(pod.cpu_milli >= 0 && pod.memory_mib >= 0);
+      ASSERT_TRUE(pod.gpus >= 0 && pod.gpus <= kMaxRoomGpus);
+      ASSERT_TRUE(Within(Share{0, 0}, pod.share) && Within(pod.share, kWholeGpu));
+    }
+  }
+  EXPECT_GT(read, 200);
+  EXPECT_LT(read, 4800);
 }
 
 double RankCorrelation(const std::vector<PodShape>& pods) {
