@@ -160,5 +160,20 @@ TEST(Placer, ANodeCanComeAndGo) {
   EXPECT_FALSE(placer.Decide(pod));
 }
 
+TEST(Placer, ANodeThatBecomesLikeAnotherLeavesNoScoreBehind) {
+  NodeRoom whole{.cpu_milli = 10, .memory_mib = 10, .gpus = 1};
+  whole.rest[0] = kWholeGpu;
+  NodeRoom half = whole;
+  half.rest[0] = {500, 500};
+  CountingPolicy policy;
+  Placer placer({whole, half}, policy, 1);
+  const PodShape pod{.cpu_milli = 1, .gpus = 1, .share = {300, 300}};
+  ASSERT_EQ(placer.Decide(pod)->node, 1) << "the fuller one";
+  placer.SetNode(1, whole);
+  EXPECT_EQ(placer.Decide(pod)->node, 0);
+  placer.SetNode(0, half);
+  EXPECT_EQ(placer.Decide(pod)->node, 0);
+}
+
 }  // namespace
 }  // namespace tessera::binpack
