@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "binpack/fit.h"
-#include "common/base/log.h"
 
 namespace tessera::extender {
 namespace {
@@ -35,10 +34,11 @@ bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
 
 }  // namespace
 
-Cache::Cache(const Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
+Cache::Cache(const Clock& clock, Options options)
+    : clock_(clock), options_(std::move(options)), snapshots_(options_.workload) {}
 
 NodeEntry& Cache::Touch(const std::string& node) {
-  changed_.insert(node);
+  snapshots_.NodeChanged(node);
   return nodes_.try_emplace(node, node).first->second;
 }
 
@@ -58,7 +58,7 @@ void Cache::Insert(const std::string& uid, Pod pod) {
 void Cache::Erase(const std::string& uid) {
   const auto found = pods_.find(uid);
   if (found == pods_.end()) return;
-  changed_.insert(found->second.node);
+  snapshots_.NodeChanged(found->second.node);
   const auto node = nodes_.find(found->second.node);
   node->second.Remove(uid);
   if (node->second.idle()) nodes_.erase(node);
@@ -80,15 +80,15 @@ void Cache::SetNode(const std::string& name,
                     std::optional<std::int64_t> cpu_milli) {
   const std::lock_guard lock(mu_);
   NodeEntry& entry = nodes_.try_emplace(name, name).first->second;
-  node_set_changed_ = node_set_changed_ || !entry.exists();
+  if (!entry.exists()) snapshots_.NodeSetChanged();
   // Kubelets report every few minutes; what changes nothing makes no snapshot.
-  if (entry.SetHardware(inventory, cpu_milli)) changed_.insert(name);
+  if (entry.SetHardware(inventory, cpu_milli)) snapshots_.NodeChanged(name);
 }
 
 void Cache::SetOtherCpu(const std::string& node, std::int64_t cpu_milli) {
   const std::lock_guard lock(mu_);
   const auto entry = nodes_.try_emplace(node, node).first;
-  if (entry->second.SetOtherCpu(cpu_milli)) changed_.insert(node);
+  if (entry->second.SetOtherCpu(cpu_milli)) snapshots_.NodeChanged(node);
   if (entry->second.idle()) nodes_.erase(entry);
 }
 
@@ -96,7 +96,7 @@ void Cache::RemoveNode(const std::string& name) {
   const std::lock_guard lock(mu_);
   const auto found = nodes_.find(name);
   if (found == nodes_.end()) return;
-  node_set_changed_ = true;
+  snapshots_.NodeSetChanged();
   found->second.MarkRemoved();
   if (found->second.idle()) nodes_.erase(found);
 }
@@ -294,45 +294,10 @@ bool Cache::WantsList() const {
   });
 }
 
-std::shared_ptr<const NodeView> Cache::ViewOf(NodeEntry& entry) {
-  const bool news = entry.dirty();
-  auto view = entry.View(options_.workload);
-  if (news && view->over_committed) {
-    log::Warn("more is committed on a GPU than it has", {{"node", view->name}});
-  }
-  return view;
-}
-
-void Cache::RebuildAll(std::vector<std::shared_ptr<const NodeView>>& views) {
-  auto index = std::make_shared<Snapshot::Index>();
-  views.clear();
-  for (auto& [name, entry] : nodes_) {
-    if (!entry.exists()) continue;
-    index->emplace(name, views.size());
-    views.push_back(ViewOf(entry));
-  }
-  index_ = std::move(index);
-}
-
 std::shared_ptr<const Snapshot> Cache::UpdateSnapshot() {
   const std::lock_guard lock(mu_);
   EndOldHolds();
-  if (snapshot_ != nullptr && changed_.empty() && !node_set_changed_) return snapshot_;
-  auto views =
-      snapshot_ == nullptr ? std::vector<std::shared_ptr<const NodeView>>{} : snapshot_->nodes();
-  if (node_set_changed_) {
-    RebuildAll(views);
-  } else {
-    for (const std::string& name : changed_) {
-      const auto at = index_->find(name);
-      if (at != index_->end()) views[at->second] = ViewOf(nodes_.at(name));
-    }
-  }
-  changed_.clear();
-  node_set_changed_ = false;
-  const std::uint64_t generation = snapshot_ == nullptr ? 1 : snapshot_->generation() + 1;
-  snapshot_ = std::make_shared<Snapshot>(generation, index_, std::move(views));
-  return snapshot_;
+  return snapshots_.Make(nodes_);
 }
 
 }  // namespace tessera::extender

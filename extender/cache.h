@@ -22,6 +22,7 @@
 #include "common/contract/inventory.h"
 #include "extender/node_entry.h"
 #include "extender/snapshot.h"
+#include "extender/snapshot_maker.h"
 
 namespace tessera::extender {
 
@@ -137,8 +138,6 @@ class Cache {
   void Insert(const std::string& uid, Pod pod);
   void Erase(const std::string& uid);
   void EndOldHolds();
-  std::shared_ptr<const NodeView> ViewOf(NodeEntry& entry);
-  void RebuildAll(std::vector<std::shared_ptr<const NodeView>>& views);
   std::optional<binpack::Placement> ChooseOn(const binpack::NodeInfo& node,
                                              const binpack::PodRequest& request) const;
   std::optional<binpack::Placement> ChooseFor(const std::string& uid, const NodeEntry& entry,
@@ -152,11 +151,7 @@ class Cache {
   std::deque<Deadline> deadlines_ TESSERA_GUARDED_BY(mu_);  ///< in order of time
   std::uint64_t hold_number_ TESSERA_GUARDED_BY(mu_) = 0;
   std::uint64_t lists_ TESSERA_GUARDED_BY(mu_) = 0;  ///< begun so far
-  /// Nodes, since the last snapshot: a set, because a standby makes none for weeks.
-  std::unordered_set<std::string> changed_ TESSERA_GUARDED_BY(mu_);
-  bool node_set_changed_ TESSERA_GUARDED_BY(mu_) = true;
-  std::shared_ptr<const Snapshot::Index> index_ TESSERA_GUARDED_BY(mu_);
-  std::shared_ptr<const Snapshot> snapshot_ TESSERA_GUARDED_BY(mu_);
+  SnapshotMaker snapshots_ TESSERA_GUARDED_BY(mu_);
 };
 
 }  // namespace tessera::extender

@@ -7,47 +7,50 @@ namespace {
 
 constexpr std::string_view kNotKnownYet = "the node is not known yet";
 
-Candidate Known(const NodeView& view, const std::string& pod) {
-  Candidate candidate{.name = view.name, .refusal = view.refusal, .view = &view};
-  const auto own = [&](const TentativeHold& hold) { return hold.pod == pod; };
-  if (std::any_of(view.holds.begin(), view.holds.end(), own)) {
-    candidate.own = std::make_shared<binpack::NodeInfo>(view.HeldByOthers(pod));
-  }
-  return candidate;
+bool Holds(const NodeView& view, std::string_view pod) {
+  return std::any_of(view.holds.begin(), view.holds.end(),
+                     [&](const TentativeHold& hold) { return hold.pod == pod; });
 }
 
-Candidate Simulated(const WireNode& node) {
-  Candidate candidate{.name = node.name};
-  if (!node.inventory) {
-    candidate.refusal = kRefusalNoInventory;
-  } else if (!*node.inventory) {
-    candidate.refusal = kRefusalBadInventory;
-  } else {
-    candidate.own =
-        std::make_shared<binpack::NodeInfo>(binpack::MakeNode(node.name, (*node.inventory)->gpus));
-  }
-  return candidate;
+Verdict OfSimulated(const WireNode& node, const VerdictCache::Reader& verdicts) {
+  if (!node.inventory) return {.refusal = kRefusalNoInventory};
+  if (!*node.inventory) return {.refusal = kRefusalBadInventory};
+  return verdicts.Fresh(binpack::MakeNode(node.name, (*node.inventory)->gpus));
 }
 
 }  // namespace
 
-std::vector<Candidate> CandidatesOf(const ExtenderArgs& args, const Snapshot& snapshot) {
-  std::vector<Candidate> candidates;
-  if (args.node_names) {
-    candidates.reserve(args.node_names->size());
-    for (const std::string& name : *args.node_names) {
-      const NodeView* view = snapshot.Find(name);
-      candidates.push_back(
-          view != nullptr ? Known(*view, args.pod.uid)
-                          : Candidate{.name = name, .refusal = kNotKnownYet, .resolvable = true});
+std::vector<std::string> AllNames(const ExtenderArgs& args) {
+  if (args.node_names) return *args.node_names;
+  std::vector<std::string> names;
+  for (const WireNode& node : args.nodes) names.push_back(node.name);
+  return names;
+}
+
+void JudgeAll(const ExtenderArgs& args, VerdictCache::Reader& verdicts,
+              const std::function<void(std::string_view name, const Verdict&)>& each) {
+  const Snapshot& snapshot = verdicts.snapshot();
+  const auto known = [&](const std::string& name) {
+    const auto node = snapshot.NumberOf(name);
+    if (!node) return false;
+    if (snapshot.node(*node).has_holds && Holds(snapshot.view(*node), args.pod.uid)) {
+      const NodeView& view = snapshot.view(*node);
+      each(name, view.refusal.empty() ? verdicts.Fresh(view.HeldByOthers(args.pod.uid))
+                                      : Verdict{.refusal = view.refusal});
+    } else {
+      each(name, verdicts.Of(*node));
     }
-    return candidates;
+    return true;
+  };
+  if (args.node_names) {
+    for (const std::string& name : *args.node_names) {
+      if (!known(name)) each(name, {.refusal = kNotKnownYet, .resolvable = true});
+    }
+    return;
   }
   for (const WireNode& node : args.nodes) {
-    const NodeView* view = snapshot.Find(node.name);
-    candidates.push_back(view != nullptr ? Known(*view, args.pod.uid) : Simulated(node));
+    if (!known(node.name)) each(node.name, OfSimulated(node, verdicts));
   }
-  return candidates;
 }
 
 }  // namespace tessera::extender

@@ -1,30 +1,21 @@
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "extender/snapshot.h"
+#include "extender/verdict_cache.h"
 #include "extender/wire.h"
 
 namespace tessera::extender {
 
-/// A node that the scheduler asks about, as one pod sees it: without what the pod itself holds
-/// tentatively.
-struct Candidate {
-  std::string name;
-  /// Not empty: nothing may be placed here. `resolvable` as in Reasons.
-  std::string_view refusal{};
-  bool resolvable = false;
-  const NodeView* view = nullptr;  ///< of the snapshot; null for nodes that the cache does not know
-  std::shared_ptr<binpack::NodeInfo> own{};  ///< where the view does not serve
+std::vector<std::string> AllNames(const ExtenderArgs& args);
 
-  const binpack::NodeInfo& node() const { return own ? *own : view->held; }
-};
-
-/// The nodes of `args`, in its order. Nodes that the cache knows are judged by the cache; a whole
-/// object of an unknown node (a simulation's) by the annotation it carries. `snapshot` must outlive
-/// the candidates.
-std::vector<Candidate> CandidatesOf(const ExtenderArgs& args, const Snapshot& snapshot);
+/// Tells what each node of `args` is to its pod, in their order; what the pod itself holds
+/// tentatively does not count. Nodes that the cache knows are judged by the cache; a whole object
+/// of an unknown node (a simulation's) by the annotation it carries. Names live as long as `args`.
+void JudgeAll(const ExtenderArgs& args, VerdictCache::Reader& verdicts,
+              const std::function<void(std::string_view name, const Verdict&)>& each);
 
 }  // namespace tessera::extender

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "extender/candidates.h"
-#include "extender/verdict.h"
 
 namespace tessera::extender {
 namespace {
@@ -13,7 +12,7 @@ namespace {
 /// A node that fits.
 struct Scored {
   std::int64_t score;
-  std::string name;
+  std::string_view name;
 
   bool operator<(const Scored& other) const {
     return score != other.score ? score > other.score : name < other.name;
@@ -30,25 +29,30 @@ void AttachObjects(const ExtenderArgs& args, FilterResult& result) {
     result.node_objects.push_back(*objects.at(name));
 }
 
-std::vector<std::string> AllNames(const ExtenderArgs& args) {
-  if (args.node_names) return *args.node_names;
-  std::vector<std::string> names;
-  for (const WireNode& node : args.nodes) names.push_back(node.name);
-  return names;
-}
-
 FilterResult Passing(const ExtenderArgs& args, std::vector<std::string> names) {
   FilterResult result{.node_names = std::move(names)};
   AttachObjects(args, result);
   return result;
 }
 
+/// The names of the best `limit`, best first; 0: of all.
+std::vector<std::string> Best(std::vector<Scored> fitting, int limit) {
+  const std::size_t count =
+      limit <= 0 ? fitting.size() : std::min(fitting.size(), static_cast<std::size_t>(limit));
+  const auto end = fitting.begin() + static_cast<std::ptrdiff_t>(count);
+  std::partial_sort(fitting.begin(), end, fitting.end());
+  std::vector<std::string> names;
+  for (auto scored = fitting.begin(); scored != end; ++scored) names.emplace_back(scored->name);
+  return names;
+}
+
 }  // namespace
 
-Filter::Filter(Cache& cache, Ranking& ranking, Options options, std::function<bool()> synced,
-               OnRejected on_rejected)
+Filter::Filter(Cache& cache, Ranking& ranking, VerdictCache& verdicts, Options options,
+               std::function<bool()> synced, OnRejected on_rejected)
     : cache_(cache),
       ranking_(ranking),
+      verdicts_(verdicts),
       options_(options),
       synced_(std::move(synced)),
       on_rejected_(std::move(on_rejected)) {}
@@ -70,27 +74,19 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
   cache_.Drop(args.pod.uid);
   const auto snapshot = cache_.UpdateSnapshot();
   ranking_.Observe(args.pod.uid, request, *snapshot);
-  const auto model = ranking_.model();
   std::vector<Scored> fitting;
   Reasons reasons;
-  for (const Candidate& candidate : CandidatesOf(args, *snapshot)) {
-    if (!candidate.refusal.empty()) {
-      reasons.Add(candidate.name, candidate.refusal, candidate.resolvable);
-      continue;
-    }
-    const Verdict verdict = Judge(candidate.node(), request, *model);
-    if (verdict.fits) {
-      fitting.push_back({verdict.score, candidate.name});
-    } else {
-      reasons.Add(candidate.name, verdict.shortages, verdict.resolvable);
-    }
+  {
+    auto verdicts = verdicts_.Read(request, snapshot, ranking_.model());
+    JudgeAll(args, verdicts, [&](std::string_view name, const Verdict& verdict) {
+      if (verdict.fits) {
+        fitting.push_back({verdict.score, name});
+      } else {
+        reasons.Add(name, verdict);
+      }
+    });
   }
-  const bool all =
-      options_.limit <= 0 || fitting.size() <= static_cast<std::size_t>(options_.limit);
-  const auto best = all ? fitting.end() : fitting.begin() + options_.limit;
-  std::partial_sort(fitting.begin(), best, fitting.end());
-  std::vector<std::string> names;
-  for (auto scored = fitting.begin(); scored != best; ++scored) names.push_back(scored->name);
+  std::vector<std::string> names = Best(std::move(fitting), options_.limit);
   // A pod that the webhook has not seen cannot be bound: see Bind.
   if (args.pod.managed) cache_.Hold(args.pod.uid, names, request);
   if (names.empty() && on_rejected_) on_rejected_(reasons);

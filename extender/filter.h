@@ -7,6 +7,7 @@
 #include "extender/cache.h"
 #include "extender/ranking.h"
 #include "extender/reasons.h"
+#include "extender/verdict_cache.h"
 #include "extender/wire.h"
 
 namespace tessera::extender {
@@ -24,10 +25,10 @@ class Filter {
   /// Told about each rejected pod's reasons.
   using OnRejected = std::function<void(const Reasons&)>;
 
-  /// `cache` and `ranking`, which ranks the nodes that fit and learns from the pods, must outlive
-  /// this. `synced` says whether the cache has been filled.
-  Filter(Cache& cache, Ranking& ranking, Options options, std::function<bool()> synced,
-         OnRejected on_rejected);
+  /// The first three must outlive this; `ranking` learns from the pods. `synced` says whether the
+  /// cache has been filled.
+  Filter(Cache& cache, Ranking& ranking, VerdictCache& verdicts, Options options,
+         std::function<bool()> synced, OnRejected on_rejected);
   Result<FilterResult> Handle(const ExtenderArgs& args) const;
 
  private:
@@ -35,6 +36,7 @@ class Filter {
 
   Cache& cache_;
   Ranking& ranking_;
+  VerdictCache& verdicts_;
   const Options options_;
   const std::function<bool()> synced_;
   const OnRejected on_rejected_;

@@ -53,12 +53,13 @@ std::vector<MetricFamily> ClusterMetrics::Collect() const {
       Gauge("tessera_node_closed",
             "1 if nothing may be placed on the node: no or bad inventory, bad assignment.");
   binpack::FragmentationSum sum;
-  for (const auto& view : snapshot->nodes()) {
-    sum.Add(view->fragmentation);
-    Add(node_ratio, {{"node", view->name}}, binpack::RatioOf(view->fragmentation).value());
-    Add(over, {{"node", view->name}}, view->over_committed ? 1 : 0);
-    Add(closed, {{"node", view->name}}, view->refusal.empty() ? 0 : 1);
-    for (const auto& info : view->committed.devices) gpus.AddDevice(view->name, info);
+  for (std::size_t i = 0; i < snapshot->size(); ++i) {
+    const NodeView& view = snapshot->view(i);
+    sum.Add(view.fragmentation);
+    Add(node_ratio, {{"node", view.name}}, binpack::RatioOf(view.fragmentation).value());
+    Add(over, {{"node", view.name}}, view.over_committed ? 1 : 0);
+    Add(closed, {{"node", view.name}}, view.refusal.empty() ? 0 : 1);
+    for (const auto& info : view.committed.devices) gpus.AddDevice(view.name, info);
   }
   Add(cluster, {}, sum.ratio().value());
   return {cluster, node_ratio, over, closed, gpus.memory_allocated, gpus.cores_allocated};

@@ -97,10 +97,12 @@ void NodeEntry::Rebuild() {
   view_ = nullptr;
 }
 
-std::shared_ptr<const NodeView> NodeEntry::View(const binpack::Workload& workload) {
+std::shared_ptr<const NodeView> NodeEntry::View(const binpack::Workload& workload,
+                                                std::uint64_t version) {
   if (view_ != nullptr) return view_;
   auto view = std::make_shared<NodeView>();
   view->name = name_;
+  view->version = version;
   view->refusal = refusal();
   view->committed = committed_;
   view->held = held_;

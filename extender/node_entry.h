@@ -50,8 +50,8 @@ class NodeEntry {
   std::string_view refusal() const;
 
   bool dirty() const { return view_ == nullptr; }
-  /// The view; made anew only after a change.
-  std::shared_ptr<const NodeView> View(const binpack::Workload& workload);
+  /// The view; made anew, with this version, only after a change.
+  std::shared_ptr<const NodeView> View(const binpack::Workload& workload, std::uint64_t version);
 
  private:
   struct Entry {

@@ -79,17 +79,17 @@ void Ranking::Observe(const std::string& uid, const binpack::PodRequest& request
   {
     const std::lock_guard lock(mu_);
     const bool is_new = IsNew(uid);
-    const bool due = nodes_ != snapshot.nodes().size() || (is_new && --until_refresh_ <= 0);
+    const bool due = nodes_ != snapshot.size() || (is_new && --until_refresh_ <= 0);
     if (is_new && nodes_) {
       learned_.Observe(binpack::ShapeOf(request, model_->models(), model_->gpu_memory_mib()));
     }
     if (!due) return;
     std::vector<const binpack::NodeInfo*> nodes;
-    nodes.reserve(snapshot.nodes().size());
-    for (const auto& view : snapshot.nodes()) nodes.push_back(&view->committed);
+    nodes.reserve(snapshot.size());
+    for (std::size_t i = 0; i < snapshot.size(); ++i) nodes.push_back(&snapshot.view(i).committed);
     binpack::AddModels(nodes, models_);
     model_ = std::make_shared<binpack::ScoreModel>(learned_.demand(), nodes, models_);
-    nodes_ = snapshot.nodes().size();
+    nodes_ = snapshot.size();
     until_refresh_ = kRefresh;
     saved = SaveLocked();
   }

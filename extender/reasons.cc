@@ -1,5 +1,6 @@
 #include "extender/reasons.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -47,42 +48,54 @@ std::string WordOf(const Insufficient& s, bool resolvable) {
 
 }  // namespace
 
-void Reasons::Add(std::string_view node, const std::vector<Insufficient>& shortages,
-                  bool resolvable) {
-  Rejected rejected{std::string(node), {}, {}, resolvable};
-  for (const Insufficient& shortage : shortages) {
-    rejected.shortages.push_back(shortage.shortage);
-    const auto [known, is_new] = nearest_.try_emplace({shortage.shortage, resolvable}, shortage);
+Reasons::Group& Reasons::GroupOf(const Verdict& verdict) {
+  const auto is_it = [&](const Group& group) {
+    return group.resolvable == verdict.resolvable && group.refusal == verdict.refusal &&
+           std::equal(group.shortages.begin(), group.shortages.end(), verdict.shortages.begin(),
+                      verdict.shortages.end(), [](Shortage kind, const Insufficient& shortage) {
+                        return kind == shortage.shortage;
+                      });
+  };
+  const auto found = std::find_if(groups_.begin(), groups_.end(), is_it);
+  if (found != groups_.end()) return *found;
+  Group group{{}, verdict.refusal, verdict.resolvable, {}};
+  for (const Insufficient& shortage : verdict.shortages)
+    group.shortages.push_back(shortage.shortage);
+  return groups_.emplace_back(std::move(group));
+}
+
+void Reasons::Add(std::string_view node, const Verdict& verdict) {
+  GroupOf(verdict).nodes.push_back(node);
+  for (const Insufficient& shortage : verdict.shortages) {
+    const auto [known, is_new] =
+        nearest_.try_emplace({shortage.shortage, verdict.resolvable}, shortage);
     if (!is_new && Missing(shortage) < Missing(known->second)) known->second = shortage;
   }
-  rejected_.push_back(std::move(rejected));
 }
 
-void Reasons::Add(std::string_view node, std::string_view reason, bool resolvable) {
-  rejected_.push_back({std::string(node), {}, reason, resolvable});
-}
-
-std::string Reasons::Word(const Rejected& rejected) const {
-  std::string text(rejected.refusal);
-  for (const Shortage shortage : rejected.shortages) {
+std::string Reasons::Word(const Group& group) const {
+  std::string text(group.refusal);
+  for (const Shortage shortage : group.shortages) {
     text += (text.empty() ? "" : "; ") +
-            WordOf(nearest_.at({shortage, rejected.resolvable}), rejected.resolvable);
+            WordOf(nearest_.at({shortage, group.resolvable}), group.resolvable);
   }
   return text;
 }
 
 void Reasons::Write(FilterResult& result) const {
-  for (const Rejected& rejected : rejected_) {
-    auto& list = rejected.resolvable ? result.failed : result.failed_and_unresolvable;
-    list.push_back({rejected.node, Word(rejected)});
+  for (const Group& group : groups_) {
+    auto& list = group.resolvable ? result.failed : result.failed_and_unresolvable;
+    const std::string text = Word(group);
+    for (const std::string_view node : group.nodes) list.push_back({std::string(node), text});
   }
 }
 
 std::map<std::string_view, int> Reasons::Counts() const {
   std::map<std::string_view, int> counts;
-  for (const Rejected& rejected : rejected_) {
-    if (rejected.shortages.empty()) ++counts[kClosed];
-    for (const Shortage shortage : rejected.shortages) ++counts[ShortageLabel(shortage)];
+  for (const Group& group : groups_) {
+    const int nodes = static_cast<int>(group.nodes.size());
+    if (group.shortages.empty()) counts[kClosed] += nodes;
+    for (const Shortage shortage : group.shortages) counts[ShortageLabel(shortage)] += nodes;
   }
   return counts;
 }

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "binpack/insufficient.h"
+#include "extender/verdict.h"
 #include "extender/wire.h"
 
 namespace tessera::extender {
@@ -17,29 +17,28 @@ namespace tessera::extender {
 /// insufficient GPU memory: 3000 MiB asked, at most 2048 MiB free". One thread only.
 class Reasons {
  public:
-  /// A node that does not fit; `resolvable` as in binpack::FitResult.
-  void Add(std::string_view node, const std::vector<binpack::Insufficient>& shortages,
-           bool resolvable);
-  /// A node on which nothing may be placed. `resolvable`: true if it may change without a new node
-  /// or GPU.
-  void Add(std::string_view node, std::string_view reason, bool resolvable);
+  /// A node that does not fit. Its name must outlive this. Resolvable: true if it may change
+  /// without a new node or GPU.
+  void Add(std::string_view node, const Verdict& verdict);
   /// Fills failed and failed_and_unresolvable.
   void Write(FilterResult& result) const;
   /// Nodes by shortage, for the metric; refusals count under "closed".
   std::map<std::string_view, int> Counts() const;
 
  private:
-  struct Rejected {
-    std::string node;
+  /// Nodes that get the same text.
+  struct Group {
     std::vector<binpack::Shortage> shortages;
     std::string_view refusal;
     bool resolvable;
+    std::vector<std::string_view> nodes;
   };
   using Kind = std::pair<binpack::Shortage, bool>;  ///< with `resolvable`
 
-  std::string Word(const Rejected& rejected) const;
+  Group& GroupOf(const Verdict& verdict);
+  std::string Word(const Group& group) const;
 
-  std::vector<Rejected> rejected_;
+  std::vector<Group> groups_;
   std::map<Kind, binpack::Insufficient> nearest_;
 };
 

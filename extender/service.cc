@@ -31,7 +31,7 @@ struct Service::Impl {
         nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
         pods(watch, std::string(kPodsPath), PodHandlers(cache)),
         filter(
-            cache, ranking, {.limit = options.filter_limit}, [this] { return synced(); },
+            cache, ranking, verdicts, {.limit = options.filter_limit}, [this] { return synced(); },
             [this](const Reasons& reasons) { rejections.Count(reasons); }),
         bind(bind_client, cache, clock, options.bind_timeout, [this] { return synced(); }),
         server(options.http) {
@@ -65,8 +65,9 @@ struct Service::Impl {
   http::Metrics metrics{"extender"};
   RejectionMetrics rejections{metrics.registry()};
   const ClusterMetrics cluster{cache};
+  VerdictCache verdicts;
   const Filter filter;
-  const Prioritize prioritize{cache, ranking};
+  const Prioritize prioritize{cache, ranking, verdicts};
   const Bind bind;
   // The servers are last: their threads use all the others.
   http::Server server;

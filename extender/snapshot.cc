@@ -10,9 +10,14 @@ binpack::NodeInfo NodeView::HeldByOthers(std::string_view pod) const {
   return node;
 }
 
-const NodeView* Snapshot::Find(const std::string& name) const {
+std::optional<std::size_t> Snapshot::NumberOf(const std::string& name) const {
   const auto found = index_->find(name);
-  return found == index_->end() ? nullptr : nodes_[found->second].get();
+  return found == index_->end() ? std::nullopt : std::optional(found->second);
+}
+
+const NodeView* Snapshot::Find(const std::string& name) const {
+  const auto number = NumberOf(name);
+  return number ? &view(*number) : nullptr;
 }
 
 }  // namespace tessera::extender

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "binpack/fragmentation.h"
@@ -22,6 +25,7 @@ struct TentativeHold {
 /// One node at one moment. Immutable, so any thread may read it.
 struct NodeView {
   std::string name{};
+  std::uint64_t version = 0;  ///< positive; no other view of any node has it
   /// Not empty: nothing may be placed here, and why. One of the constants below.
   std::string_view refusal{};
   binpack::NodeInfo committed{};  ///< bound and assumed pods
@@ -35,26 +39,46 @@ struct NodeView {
   binpack::NodeInfo HeldByOthers(std::string_view pod) const;
 };
 
-/// All nodes at one moment. Immutable. Nodes that did not change are shared with the snapshot
-/// before.
+/// All nodes at one moment, numbered from 0. Immutable. Blocks of nodes that did not change are
+/// shared with the snapshot before, so a change costs little however many nodes there are.
 class Snapshot {
  public:
+  /// A view, and beside it what is asked of it most.
+  struct Node {
+    Node() = default;
+    explicit Node(std::shared_ptr<const NodeView> of)
+        : view(std::move(of)), version(view->version), has_holds(!view->holds.empty()) {}
+
+    std::shared_ptr<const NodeView> view{};
+    std::uint64_t version = 0;
+    bool has_holds = false;
+  };
+  static constexpr std::size_t kBlock = 128;
+  using Block = std::array<Node, kBlock>;
+  using Blocks = std::vector<std::shared_ptr<const Block>>;
   using Index = std::unordered_map<std::string, std::size_t>;
 
-  Snapshot(std::uint64_t generation, std::shared_ptr<const Index> index,
-           std::vector<std::shared_ptr<const NodeView>> nodes)
-      : generation_(generation), index_(std::move(index)), nodes_(std::move(nodes)) {}
+  /// `index` has the numbers of all nodes in `blocks`.
+  Snapshot(std::uint64_t generation, std::shared_ptr<const Index> index, Blocks blocks)
+      : generation_(generation), index_(std::move(index)), blocks_(std::move(blocks)) {}
 
   /// Grows with every change of any node.
   std::uint64_t generation() const { return generation_; }
-  const std::vector<std::shared_ptr<const NodeView>>& nodes() const { return nodes_; }
+  std::size_t size() const { return index_->size(); }
+  const Node& node(std::size_t number) const {
+    return (*blocks_[number / kBlock])[number % kBlock];
+  }
+  const NodeView& view(std::size_t number) const { return *node(number).view; }
+  const Blocks& blocks() const { return blocks_; }
+  /// Nothing if there is no such node.
+  std::optional<std::size_t> NumberOf(const std::string& name) const;
   /// Null if there is no such node.
   const NodeView* Find(const std::string& name) const;
 
  private:
   std::uint64_t generation_;
   std::shared_ptr<const Index> index_;
-  std::vector<std::shared_ptr<const NodeView>> nodes_;
+  Blocks blocks_;
 };
 
 /// Why nothing may be placed on a node, whatever is asked for.

@@ -18,4 +18,10 @@ Verdict Judge(const binpack::NodeInfo& node, const binpack::PodRequest& request,
                        : binpack::SpreadScore(node, reservation)};
 }
 
+Verdict Judge(const NodeView& view, const binpack::PodRequest& request,
+              const binpack::ScoreModel& model) {
+  if (!view.refusal.empty()) return {.refusal = view.refusal};
+  return Judge(view.held, request, model);
+}
+
 }  // namespace tessera::extender

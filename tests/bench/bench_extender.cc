@@ -78,8 +78,9 @@ class Extender {
  private:
   const SystemClock clock_;
   extender::Ranking ranking_;
+  extender::VerdictCache verdicts_;
   extender::Cache cache_{clock_, {.preference = [this] { return ranking_.model(); }}};
-  const extender::Filter filter_{cache_, ranking_, {}, [] { return true; }, {}};
+  const extender::Filter filter_{cache_, ranking_, verdicts_, {}, [] { return true; }, {}};
 };
 
 /// The same pod again, with nothing that changed.

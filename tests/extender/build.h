@@ -9,6 +9,7 @@
 #include "common/contract/inventory.h"
 #include "extender/cache.h"
 #include "extender/ranking.h"
+#include "extender/verdict_cache.h"
 #include "extender/wire.h"
 #include "tests/fakes/manual_clock.h"
 
@@ -65,6 +66,7 @@ class CacheTest : public testing::Test {
  protected:
   ManualClock clock_;
   Ranking ranking_;
+  VerdictCache verdicts_;
   Cache cache_{clock_, {.hold_time = std::chrono::seconds(10), .preference = [this] {
                           return ranking_.model();
                         }}};

@@ -74,12 +74,13 @@ class ConcurrencyTest : public testing::Test {
 
   SystemClock clock_;
   Ranking ranking_;
+  VerdictCache verdicts_;
   Cache cache_{clock_, {.hold_time = std::chrono::seconds(100), .preference = [this] {
                           return ranking_.model();
                         }}};
   StubClient client_;
-  Filter filter_{cache_, ranking_, {}, [] { return true; }, {}};
-  Prioritize prioritize_{cache_, ranking_};
+  Filter filter_{cache_, ranking_, verdicts_, {}, [] { return true; }, {}};
+  Prioritize prioritize_{cache_, ranking_, verdicts_};
   Bind bind_{client_, cache_, clock_, std::chrono::seconds(100), [] { return true; }};
   std::vector<std::string> names_;
 };
@@ -106,7 +107,8 @@ TEST_F(ConcurrencyTest, NoGpuIsEverGivenTwice) {
       for (int i = 0; i < 300; ++i) {
         AddNode(cache_, "spare", 1 + i % 2);
         const auto seen = cache_.UpdateSnapshot();
-        for (const auto& view : seen->nodes()) EXPECT_FALSE(view->over_committed) << view->name;
+        for (std::size_t n = 0; n < seen->size(); ++n)
+          EXPECT_FALSE(seen->view(n).over_committed) << seen->view(n).name;
         cache_.RemoveNode("spare");
       }
     });
@@ -140,9 +142,9 @@ TEST_F(ConcurrencyTest, AfterAllPodsAreGoneNothingIsHeld) {
     }
   }
   const auto seen = cache_.UpdateSnapshot();
-  for (const auto& view : seen->nodes()) {
-    EXPECT_EQ(view->pods, 0);
-    for (const auto& info : view->held.devices) {
+  for (std::size_t n = 0; n < seen->size(); ++n) {
+    EXPECT_EQ(seen->view(n).pods, 0);
+    for (const auto& info : seen->view(n).held.devices) {
       EXPECT_EQ(info.used, (binpack::Amount{0, 0}));
       EXPECT_EQ(info.tenants, 0);
     }

@@ -29,6 +29,7 @@ class FilterTest : public CacheTest {
   int rejected_pods_ = 0;
   Filter filter_{cache_,
                  ranking_,
+                 verdicts_,
                  {.limit = 3},
                  [this] { return synced_; },
                  [this](const Reasons&) { ++rejected_pods_; }};
@@ -61,7 +62,7 @@ TEST_F(FilterTest, PassesTheBestFewByScore) {
 
 TEST_F(FilterTest, NoLimitPassesAllThatFit) {
   for (const char* node : {"a", "b", "c", "d"}) AddNode(cache_, node, 1);
-  const Filter all(cache_, ranking_, {.limit = 0}, [] { return true; }, {});
+  const Filter all(cache_, ranking_, verdicts_, {.limit = 0}, [] { return true; }, {});
   EXPECT_EQ(all.Handle(Args("p", Ask(500, 50), {"a", "b", "c", "d"}))->node_names.size(), 4u);
 }
 

@@ -68,8 +68,8 @@ TEST(RejectionMetrics, CountNodesByReason) {
   prometheus::Registry registry;
   RejectionMetrics metrics(registry);
   Reasons reasons;
-  reasons.Add("a", "closed", true);
-  reasons.Add("b", {{.shortage = binpack::Shortage::kCores}}, false);
+  reasons.Add("a", {.refusal = "closed", .resolvable = true});
+  reasons.Add("b", {.shortages = {{.shortage = binpack::Shortage::kCores}}});
   metrics.Count(reasons);
   metrics.Count(reasons);
   const auto text = prometheus::TextSerializer{}.Serialize(registry.Collect());

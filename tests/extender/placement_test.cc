@@ -61,7 +61,8 @@ struct Extender {
   const ManualClock clock;
   Ranking ranking;
   Cache cache{clock, {.preference = [this] { return ranking.model(); }}};
-  const Filter filter{cache, ranking, {}, [] { return true; }, {}};
+  VerdictCache verdicts;
+  const Filter filter{cache, ranking, verdicts, {}, [] { return true; }, {}};
   std::vector<std::string> names;
 };
 

@@ -17,7 +17,7 @@ class PrioritizeTest : public CacheTest {
     for (const auto& score : prioritize_.Handle(args)) scores[score.host] = score.score;
     return scores;
   }
-  Prioritize prioritize_{cache_, ranking_};
+  Prioritize prioritize_{cache_, ranking_, verdicts_};
 };
 
 TEST_F(PrioritizeTest, ScoresEachNodeFromZeroToAHundredInOrder) {

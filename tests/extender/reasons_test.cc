@@ -10,12 +10,15 @@ namespace {
 using binpack::Shortage;
 
 TEST(Reasons, AThousandNodesWithOneShortageShareOneText) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; ++i) names.push_back("n" + std::to_string(i));
   Reasons reasons;
   for (int i = 0; i < 1000; ++i) {
-    reasons.Add(
-        "n" + std::to_string(i),
-        {{.shortage = Shortage::kMemory, .requested = 3000, .used = 8000 - i, .capacity = 10000}},
-        true);
+    reasons.Add(names[static_cast<std::size_t>(i)], {.shortages = {{.shortage = Shortage::kMemory,
+                                                                    .requested = 3000,
+                                                                    .used = 8000 - i,
+                                                                    .capacity = 10000}},
+                                                     .resolvable = true});
   }
   FilterResult result;
   reasons.Write(result);
@@ -29,12 +32,16 @@ TEST(Reasons, AThousandNodesWithOneShortageShareOneText) {
 
 TEST(Reasons, NumbersOfFullNodesDoNotMixWithNumbersOfSmallOnes) {
   Reasons reasons;
-  reasons.Add("full",
-              {{.shortage = Shortage::kMemory, .requested = 3000, .used = 9000, .capacity = 10000}},
-              true);
-  reasons.Add("small",
-              {{.shortage = Shortage::kMemory, .requested = 3000, .used = 0, .capacity = 2500}},
-              false);
+  reasons.Add("full", {.shortages = {{.shortage = Shortage::kMemory,
+                                      .requested = 3000,
+                                      .used = 9000,
+                                      .capacity = 10000}},
+                       .resolvable = true});
+  reasons.Add("small", {.shortages = {{.shortage = Shortage::kMemory,
+                                       .requested = 3000,
+                                       .used = 0,
+                                       .capacity = 2500}},
+                        .resolvable = false});
   FilterResult result;
   reasons.Write(result);
   EXPECT_EQ(result.failed[0].reason,
@@ -45,8 +52,10 @@ TEST(Reasons, NumbersOfFullNodesDoNotMixWithNumbersOfSmallOnes) {
 
 TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
   Reasons reasons;
-  reasons.Add("n", {{.shortage = Shortage::kCores, .requested = 10, .used = 150, .capacity = 100}},
-              true);
+  reasons.Add(
+      "n",
+      {.shortages = {{.shortage = Shortage::kCores, .requested = 10, .used = 150, .capacity = 100}},
+       .resolvable = true});
   FilterResult result;
   reasons.Write(result);
   EXPECT_EQ(result.failed[0].reason, "insufficient GPU cores: 10 % asked, at most 0 % free");
@@ -54,9 +63,10 @@ TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
 
 TEST(Reasons, CountsNodesByShortage) {
   Reasons reasons;
-  reasons.Add("a", {{.shortage = Shortage::kMemory}}, true);
-  reasons.Add("b", {{.shortage = Shortage::kMemory}, {.shortage = Shortage::kCores}}, false);
-  reasons.Add("c", "closed for today", true);
+  reasons.Add("a", {.shortages = {{.shortage = Shortage::kMemory}}, .resolvable = true});
+  reasons.Add("b", {.shortages = {{.shortage = Shortage::kMemory}, {.shortage = Shortage::kCores}},
+                    .resolvable = false});
+  reasons.Add("c", {.refusal = "closed for today", .resolvable = true});
   EXPECT_EQ(reasons.Counts(),
             (std::map<std::string_view, int>{{"memory", 2}, {"cores", 1}, {"closed", 1}}));
 }

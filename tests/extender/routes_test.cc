@@ -47,8 +47,8 @@ class RoutesTest : public CacheTest {
 
   SystemClock system_clock_;
   StubClient client_;
-  Filter filter_{cache_, ranking_, {}, [] { return true; }, {}};
-  Prioritize prioritize_{cache_, ranking_};
+  Filter filter_{cache_, ranking_, verdicts_, {}, [] { return true; }, {}};
+  Prioritize prioritize_{cache_, ranking_, verdicts_};
   Bind bind_{client_, cache_, system_clock_, std::chrono::seconds(4), [] { return true; }};
   http::Metrics metrics_{"extender"};
   http::Server server_{{}};

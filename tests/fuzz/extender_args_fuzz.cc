@@ -17,9 +17,10 @@ namespace {
 struct Cluster {
   SystemClock clock;
   extender::Ranking ranking;
+  extender::VerdictCache verdicts;
   extender::Cache cache{clock, {.preference = [this] { return ranking.model(); }}};
-  extender::Filter filter{cache, ranking, {}, [] { return true; }, {}};
-  extender::Prioritize prioritize{cache, ranking};
+  extender::Filter filter{cache, ranking, verdicts, {}, [] { return true; }, {}};
+  extender::Prioritize prioritize{cache, ranking, verdicts};
 
   Cluster() {
     contract::Inventory inventory;
@@ -48,6 +49,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FUZZ_CHECK(scores.size() == (args->node_names ? args->node_names->size() : args->nodes.size()));
   cluster.cache.Drop(args->pod.uid);
   const auto seen = cluster.cache.UpdateSnapshot();
-  for (const auto& view : seen->nodes()) FUZZ_CHECK(view->holds.empty());
+  for (std::size_t i = 0; i < seen->size(); ++i) FUZZ_CHECK(seen->view(i).holds.empty());
   return 0;
 }
