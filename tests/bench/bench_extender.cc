@@ -87,7 +87,7 @@ class Extender {
 void Json(benchmark::State& state, const char* memory_mib) {
   Extender extender(static_cast<int>(state.range(0)));
   const std::string body = ArgsText(static_cast<int>(state.range(0)), memory_mib);
-  std::size_t answered = 0;
+  std::size_t answered = extender.FilterText(body);
   for (auto _ : state) benchmark::DoNotOptimize(answered = extender.FilterText(body));
   state.counters["answer_bytes"] = static_cast<double>(answered);
 }
@@ -96,6 +96,7 @@ void Warm(benchmark::State& state, const char* memory_mib) {
   Extender extender(static_cast<int>(state.range(0)));
   const auto args =
       *extender::ParseExtenderArgs(ArgsText(static_cast<int>(state.range(0)), memory_mib));
+  extender.Filter(args);
   for (auto _ : state) benchmark::DoNotOptimize(extender.Filter(args));
 }
 
@@ -105,6 +106,7 @@ void AfterABind(benchmark::State& state, const char* memory_mib) {
   Extender extender(nodes);
   const auto args = *extender::ParseExtenderArgs(ArgsText(nodes, memory_mib));
   const auto bound = extender::ParseExtenderArgs(ArgsText(1, kFits))->pod.request;
+  extender.Filter(args);
   int i = 0;
   for (auto _ : state) {
     extender.Remove("b" + std::to_string(i));
@@ -120,6 +122,7 @@ void PodsThatCome(benchmark::State& state) {
   Extender extender(nodes);
   auto args = *extender::ParseExtenderArgs(ArgsText(nodes, kFits));
   args.pod.managed = true;
+  extender.Filter(args);
   int i = 0;
   for (auto _ : state) {
     args.pod.uid = std::to_string(++i);
