@@ -1,0 +1,104 @@
+"""Watches every pod from a moment on and keeps the books: what is assigned on which GPU, at each event."""
+import collections
+import threading
+
+from cluster.tessera import assignment
+
+
+def reservation(record):
+    """(uuid -> (memory, cores)) that an assignment holds by Kubernetes' rule: apps and sidecars add up, an init
+    container needs its own and what sidecars before it hold, and the larger of both counts."""
+    running, peak, sidecars = collections.Counter(), collections.Counter(), collections.Counter()
+    for container in sorted(record["containers"], key=lambda c: (c["slot"][0] != "i", int(c["slot"][1:]))):
+        for gpu in container["gpus"]:
+            for kind in ("memoryMiB", "cores"):
+                key = (gpu["uuid"], kind)
+                if container["kind"] == "init":
+                    peak[key] = max(peak[key], sidecars[key] + gpu[kind])
+                else:
+                    running[key] += gpu[kind]
+                    if container["kind"] == "sidecar":
+                        sidecars[key] += gpu[kind]
+    return {key: max(running[key], peak[key]) for key in running.keys() | peak.keys()}
+
+
+class Audit:
+    """Use as a context. `problems` must stay empty; `bound_at` has the order and the time in which pods were bound."""
+
+    def __init__(self, api, memory_mib, cores=100, clock=None):
+        """`memory_mib`: of each GPU, by uuid, or one number for all."""
+        self._api, self._memory, self._cores, self._clock = api, memory_mib, cores, clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._held = {}
+        self.used = collections.Counter()
+        self.most_used = collections.Counter()
+        self.problems = []
+        self.bound_at = {}
+        self.events = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        listed = self._api.request("GET", self._api.path("pods"))
+        for pod in listed["items"]:
+            self._see("ADDED", pod)
+        self._version = listed["metadata"]["resourceVersion"]
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        # The watch wakes up at its next line: a pod of ours is one.
+        self._thread.join(0.1)
+
+    def _run(self):
+        while not self._stop.is_set():
+            try:
+                for kind, pod in self._api.watch("pods", resource_version=self._version, stop=self._stop):
+                    if kind == "ERROR":
+                        raise AssertionError(pod.get("message"))
+                    self._version = pod["metadata"]["resourceVersion"]
+                    if kind != "BOOKMARK":
+                        with self._lock:
+                            self._see(kind, pod)
+            except AssertionError as error:
+                self.problems.append(f"watch: {error}")
+                return
+            except Exception:  # pylint: disable=broad-except
+                self._stop.wait(0.2)  # the API server was killed: the watch goes on where it was
+
+    def _see(self, kind, pod):
+        self.events += 1
+        uid, meta = pod["metadata"]["uid"], pod["metadata"]
+        ours = meta.get("labels", {}).get("tessera.dev/managed") == "true"
+        node = pod["spec"].get("nodeName")
+        record = assignment(pod)
+        if ours and bool(node) != bool(record):
+            self.problems.append(f"{meta['name']}: node {node!r} but assignment {record!r}")
+        over = kind == "DELETED" or pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        held = {} if over or not record else reservation(record)
+        if held and record["node"] != node:
+            self.problems.append(f"{meta['name']}: bound to {node}, assigned on {record['node']}")
+        if held and uid not in self.bound_at and self._clock:
+            self.bound_at[uid] = self._clock()
+        before = self._held.pop(uid, {})
+        if before and held and before != held:
+            self.problems.append(f"{meta['name']}: its assignment changed from {before} to {held}")
+        self.used.subtract(before)
+        self.used.update(held)
+        if held:
+            self._held[uid] = held
+        for key in held:
+            self.most_used[key] = max(self.most_used[key], self.used[key])
+            uuid, what = key
+            memory = self._memory if isinstance(self._memory, int) else self._memory[uuid]
+            capacity = self._cores if what == "cores" else memory
+            if self.used[key] > capacity:
+                self.problems.append(f"{uuid}: {self.used[key]} {what} of {capacity} after {meta['name']}")
+
+    def holders(self):
+        with self._lock:
+            return dict(self._held)
+
+    def check(self):
+        assert not self.problems, "\n".join(self.problems[:20])

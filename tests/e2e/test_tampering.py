@@ -1,0 +1,113 @@
+"""What tenants and agents may not do, tried with the rights that they have in a cluster."""
+import pytest
+
+from cluster import nodes, pods
+from cluster.api import ApiError
+from cluster.processes import wait_for
+from cluster.tessera import NAMESPACE, assignment
+
+TENANT = "tenant"
+
+
+@pytest.fixture
+def tenant(cluster):
+    """A user with the role `edit` in the namespace default."""
+    cluster.delete("rolebindings", "tenant-edit")
+    cluster.create("rolebindings", {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "tenant-edit", "namespace": "default"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": TENANT}]})
+    user = cluster.as_user(TENANT)
+    nodes.create(cluster, "node-a")
+
+    def made():
+        return user.create("pods", pods.slice_pod("p", 3000, 50))
+    wait_for("the tenant's rights", made)
+    wait_for("bound", lambda: pods.bound_node(cluster, "p"))
+    yield user
+    cluster.delete("rolebindings", "tenant-edit")
+
+
+def refused(action, *texts, code=None):
+    with pytest.raises(ApiError) as error:
+        action()
+    assert code is None or error.value.code == code, error.value
+    assert all(text in error.value.message for text in texts), error.value
+
+
+def annotate(user, sub=None, **values):
+    return lambda: user.patch("pods", "p", {"metadata": {"annotations": {
+        f"tessera.dev/{key.replace('_', '-')}": value for key, value in values.items()}}}, sub=sub)
+
+
+def test_annotations_cannot_be_changed_added_or_removed(cluster, tenant):
+    record = assignment(cluster.get("pods", "p"))
+    for action in (annotate(tenant, assignment="{}"), annotate(tenant, c0_devices="GPU-HIJACKED"),
+                   annotate(tenant, c0_limits="v1 fixed-share GPU-x:81920:100"), annotate(tenant, c7_devices="GPU-x"),
+                   annotate(tenant, assignment=None), annotate(tenant, gpu_memory="80000Mi")):
+        refused(action, "annotations under tessera.dev/ cannot be changed after the pod is created")
+    whole = tenant.get("pods", "p")
+    whole["metadata"]["annotations"] = {}
+    refused(lambda: tenant.update("pods", whole), "annotations under tessera.dev/")
+    refused(lambda: tenant.patch("pods", "p", {"metadata": {"labels": {"tessera.dev/managed": None}}}),
+            "tessera.dev/managed")
+    # What is not ours may change.
+    tenant.patch("pods", "p", {"metadata": {"annotations": {"example.com/note": "fine"}}})
+    assert assignment(cluster.get("pods", "p")) == record
+
+
+def test_status_is_no_way_round(cluster, tenant):
+    """With the rights of a kubelet: metadata can be written through status."""
+    refused(annotate(cluster, sub="status", c0_devices="GPU-HIJACKED"), "annotations under tessera.dev/")
+
+
+def test_a_tenant_cannot_bind(cluster, tenant):
+    made = tenant.create("pods", pods.slice_pod("q", 1000, schedulingGates=[{"name": "example.com/wait"}]))
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {
+        "name": "q", "uid": made["metadata"]["uid"], "annotations": {"tessera.dev/c0-devices": "GPU-x"}},
+        "target": {"kind": "Node", "name": "node-a"}}
+    refused(lambda: tenant.create_sub("pods", "q", "binding", binding), "cannot create resource", code=403)
+
+
+def test_environment_of_limits_cannot_be_set(cluster, tenant):
+    """A tenant's own values lose: the last word is our fieldRef."""
+    for name in ("NVIDIA_VISIBLE_DEVICES", "TESSERA_LIMITS"):
+        made = tenant.create("pods", pods.pod(
+            f"env-{name.lower().replace('_', '-')}", [pods.container(env=[{"name": name, "value": "all"}])],
+            {"gpu-memory": "1000Mi"}))
+        entries = [entry for entry in made["spec"]["containers"][0]["env"] if entry["name"] == name]
+        assert len(entries) == 1 and "value" not in entries[0] and "fieldRef" in entries[0]["valueFrom"], entries
+    refused(lambda: tenant.create("pods", pods.pod("q", [pods.container()], {"gpu-memory": "1000Mi", "c0-limits": "x"})),
+            "tessera.dev/c0-limits")
+    # Nor after creation: a container's environment never changes.
+    refused(lambda: tenant.patch("pods", "p", [{"op": "add", "path": "/spec/containers/0/env/-",
+                                                "value": {"name": "TESSERA_LIMITS", "value": "x"}}], kind="json"))
+
+
+def test_an_agent_patches_its_own_node_only(cluster, tessera):
+    for name in ("node-a", "node-b"):
+        nodes.create(cluster, name)
+    agent = cluster.with_token(tessera.token("tessera-agent", "node-a"))
+    change = {"metadata": {"annotations": {"tessera.dev/inventory": nodes.inventory("node-a", 1, *nodes.A100)}}}
+    agent.patch("nodes", "node-a", change)
+    agent.patch("nodes", "node-a", {"status": {"capacity": {"tessera.dev/gpu": "100"}}}, sub="status")
+    for action in (lambda: agent.patch("nodes", "node-b", change),
+                   lambda: agent.patch("nodes", "node-b", {"status": {"capacity": {"tessera.dev/gpu": "1"}}}, sub="status"),
+                   lambda: cluster.with_token(tessera.token("tessera-agent")).patch("nodes", "node-a", change)):
+        refused(action, "an agent may change its own node only")
+    for action in (lambda: agent.patch("nodes", "node-a", {"metadata": {"labels": {"role": "x"}}}),
+                   lambda: agent.patch("nodes", "node-a", {"spec": {"unschedulable": True}}),
+                   lambda: agent.patch("nodes", "node-a", {"metadata": {"annotations": {"example.com/x": "y"}}}),
+                   lambda: agent.patch("nodes", "node-a", {"status": {"capacity": {"cpu": "1000"}}}, sub="status")):
+        refused(action)
+
+
+def test_our_components_have_no_more_rights_than_they_use(cluster, tessera):
+    nodes.create(cluster, "node-a")
+    webhook = cluster.with_token(tessera.token("tessera-webhook"))
+    for resource in ("pods", "nodes", "secrets"):
+        refused(lambda: webhook.list(resource), "forbidden", code=403)
+    extender = cluster.with_token(tessera.token("tessera-extender"))
+    refused(lambda: extender.list("secrets", NAMESPACE), "forbidden", code=403)
+    refused(lambda: extender.patch("nodes", "node-a", {"metadata": {"labels": {"x": "y"}}}), "forbidden", code=403)
