@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 # The compile commands are g++'s: what clang does not know, and what it says of RapidJSON's iterators.
 TIDY_GCC := --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ambiguous-reversed-operator
 
-.PHONY: help demo test bench format lint build configure clean
+.PHONY: help demo test e2e bench format lint build configure clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -21,6 +21,9 @@ demo: build ## the main job against a simulated cluster; no GPU, no Kubernetes n
 
 test: build ## all tests
 	ctest --preset $(PRESET) -j $(JOBS)
+
+e2e: build ## the same on a real Kubernetes control plane (tests/e2e/README.md); needs Go
+	tests/e2e/run
 
 bench: build ## benchmarks; Google Benchmark JSON in build/release/bench/
 	tools/run_benchmarks $(BUILD)

@@ -20,7 +20,8 @@ def served(text):
 
 def dry_run(plane, text):
     text, count = served(text)
-    done = plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=text)
+    done = plane.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-",
+                         input=text)
     assert done.stdout.count("(server dry run)") == count > 0, done.stdout
     # Warnings (unknown and deprecated fields, PodSecurity, CEL that does not type-check) are findings.
     assert "Warning" not in done.stderr, done.stderr
