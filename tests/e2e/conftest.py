@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import warnings
 
 import pytest
 
@@ -17,7 +16,6 @@ from cluster.control_plane import ControlPlane  # noqa: E402
 from cluster.processes import wait_for  # noqa: E402
 from cluster.tessera import NAMESPACE, Tessera  # noqa: E402
 
-warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
 def tool(name):
@@ -114,6 +112,16 @@ def clean(admin):
             admin.delete("namespaces", name)
     admin.request("DELETE", admin.path("nodes"), {"gracePeriodSeconds": 0})
     wait_for("an empty cluster", lambda: not admin.list("pods") and not admin.list("nodes"), 60, 0.2)
+
+
+def pytest_configure(config):
+    # Our own processes' health and metrics, on the loopback.
+    config.addinivalue_line("filterwarnings", "ignore:Unverified HTTPS request")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in getattr(config, "figures", []):
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(hookwrapper=True)

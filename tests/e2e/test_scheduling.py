@@ -65,25 +65,34 @@ def test_containers_and_init_containers(cluster):
     assert pods.bound_node(cluster, "too-much") is None
 
 
-def test_too_big_pod_says_what_is_short_and_by_how_much(cluster):
-    nodes.create(cluster, "node-a", gpus=1)
-    cluster.create("pods", pods.slice_pod("half", 50000, 60))
-    bound(cluster, "half")
-    cluster.create("pods", pods.slice_pod("memory", 40000))
-    cluster.create("pods", pods.slice_pod("cores", 1000, 50))
-    # 10 000 of 8 GPUs of 80 GiB would fit a node's total, but no GPU.
-    nodes.create(cluster, "node-b", memory_mib=16384, gpus=8)
-    cluster.create("pods", pods.slice_pod("giant", 90000))
+def told(api, name, *texts):
+    """Waits for an event of the pod that holds all texts."""
+    def check():
+        return any(all(text in message for text in texts) for message in pods.events_of(api, name))
+    try:
+        wait_for(name, check, 20)
+    except AssertionError:
+        pytest.fail(f"{name}: {texts} not in {pods.events_of(api, name)}")
 
-    def event(name, *texts):
-        def check():
-            messages = pods.events_of(cluster, name, reason="FailedScheduling")
-            return any(all(text in message for text in texts) for message in messages)
-        try:
-            wait_for(name, check)
-        except AssertionError:
-            pytest.fail(f"{name}: {texts} not in {pods.events_of(cluster, name)}")
-    event("giant", "insufficient GPU memory: 90000 MiB asked", "81920 MiB")
+
+def test_too_big_pod_says_what_is_short_and_by_how_much(cluster):
+    """Where a node's totals suffice, and no GPU does: kube-scheduler's event carries the extender's reason."""
+    nodes.create(cluster, "node-a", memory_mib=16384)
+    cluster.create("pods", pods.slice_pod("giant", 90000))
+    told(cluster, "giant", "0/1 nodes are available: 1 insufficient GPU memory: 90000 MiB asked, at most 16384 MiB")
+    cluster.create("pods", pods.pod("many", [pods.container()], {"gpu-count": 8, "gpu-memory": "1000Mi", "gpu-cores": 60}))
+    bound(cluster, "many")
+    cluster.create("pods", pods.slice_pod("cores", 1000, 50))
+    told(cluster, "cores", "insufficient GPU cores: 50 % asked, at most 40 % free")
+    assert pods.bound_node(cluster, "giant") is None and pods.bound_node(cluster, "cores") is None
+
+
+def test_pod_beyond_a_nodes_totals_is_told_as_much(cluster):
+    """Here kube-scheduler itself refuses, without a number, and never asks the extender."""
+    nodes.create(cluster, "node-a", gpus=1)
+    cluster.create("pods", pods.slice_pod("giant", 90000))
+    told(cluster, "giant", "Insufficient tessera.dev/gpu-memory")
+    told(cluster, "giant", "insufficient GPU memory: 90000 MiB asked, at most 81920 MiB")
 
 
 def test_pod_without_gpu_never_reaches_the_extender(cluster, tessera, extender):

@@ -66,7 +66,9 @@ class ControlPlane:
             f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}", f"--client-ca-file={self.ca.certificate}",
             "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={public}",
             f"--service-account-signing-key-file={private}", "--service-cluster-ip-range=10.96.0.0/16",
-            "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction,ResourceQuota",
+            f"--requestheader-client-ca-file={self.ca.certificate}", "--requestheader-allowed-names=nobody",
+            "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction,ResourceQuota",
             # Webhooks are reached by their Service's EndpointSlices: there is no kube-proxy.
             "--enable-aggregator-routing=true", "--allow-privileged=true", "--profiling=false",
             "--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000")

@@ -35,7 +35,7 @@ class Tessera:
 
     def install(self, *values):
         """Without pods of its own: nobody would run them. `values`: further --set arguments."""
-        sets = ["webhook.replicas=0", "extender.replicas=0", *values]
+        sets = ["webhook.replicas=0", "extender.replicas=0", "runtimeClass.create=true", *values]
         self.helm("install", "tessera", CHART, f"--namespace={NAMESPACE}", "--create-namespace",
                   *[f"--set={value}" for value in sets])
 
@@ -66,7 +66,7 @@ class Tessera:
         process = self.plane.run(
             name, self.programs / "tessera-webhook", f"--kubeconfig={self.kubeconfig(name, 'tessera-webhook')}",
             "--bind-address=0.0.0.0", f"--port={port}", f"--tls-cert-file={tls}/tls.crt",
-            f"--tls-private-key-file={tls}/tls.key", "--delivery=auto", "--drain-seconds=0",
+            f"--tls-private-key-file={tls}/tls.key", "--delivery=auto", "--drain-seconds=0", "--runtime-class=nvidia",
             "--library-image=ghcr.io/tessera/tessera-library:0.1.0")
         process.port = port
         self.point_service_at(port)
