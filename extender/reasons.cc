@@ -41,7 +41,8 @@ std::string Amounts(const Insufficient& s, std::string_view unit, bool resolvabl
 std::string WordOf(const Insufficient& s, bool resolvable) {
   const std::string text = std::string(binpack::ReasonText(s.shortage)) + ": ";
   if (s.shortage == Shortage::kMemory) return text + Amounts(s, " MiB", resolvable);
-  if (s.shortage == Shortage::kCores) return text + Amounts(s, " %", resolvable);
+  // In words: kube-scheduler's event takes reasons for a format, and "%" would eat what follows.
+  if (s.shortage == Shortage::kCores) return text + Amounts(s, " percent", resolvable);
   return text + std::to_string(s.requested) + " asked, at most " + std::to_string(s.capacity) +
          " on a node";
 }

@@ -106,7 +106,7 @@ def clean(admin):
         name = space["metadata"]["name"]
         if name.startswith("kube-") or name == NAMESPACE:
             continue
-        for kind in ("deployments", "jobs", "replicasets", "resourcequotas", "pods"):
+        for kind in ("deployments", "jobs", "replicasets", "resourcequotas", "pods", "events"):
             admin.delete_all(kind, name)
         if name != "default":
             admin.delete("namespaces", name)

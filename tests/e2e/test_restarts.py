@@ -23,6 +23,10 @@ def test_kill_in_the_middle_of_a_burst(cluster, plane, tessera, webhook, extende
         agent = tessera.start_agent("agent-node", GPUS)
         wait_for("the agent's inventory", lambda: "tessera.dev/inventory" in
                  cluster.get("nodes", "agent-node")["metadata"].get("annotations", {}))
+        # As a kubelet does: what is in the capacity becomes allocatable.
+        capacity = wait_for("the capacity", lambda: (c := cluster.get("nodes", "agent-node")["status"]["capacity"])
+                            and "tessera.dev/gpu" in c and c)
+        cluster.patch("nodes", "agent-node", {"status": {"allocatable": capacity}}, sub="status")
     process = {"extender": extender, "scheduler": scheduler, "webhook": webhook, "apiserver": plane.apiserver,
                "agent": agent}[victim]
     with Audit(cluster, nodes.A100[1]) as audit:

@@ -83,7 +83,7 @@ def test_too_big_pod_says_what_is_short_and_by_how_much(cluster):
     cluster.create("pods", pods.pod("many", [pods.container()], {"gpu-count": 8, "gpu-memory": "1000Mi", "gpu-cores": 60}))
     bound(cluster, "many")
     cluster.create("pods", pods.slice_pod("cores", 1000, 50))
-    told(cluster, "cores", "insufficient GPU cores: 50 % asked, at most 40 % free")
+    told(cluster, "cores", "insufficient GPU cores: 50 percent asked, at most 40 percent free")
     assert pods.bound_node(cluster, "giant") is None and pods.bound_node(cluster, "cores") is None
 
 

@@ -99,8 +99,9 @@ def test_an_agent_patches_its_own_node_only(cluster, tessera):
     for action in (lambda: agent.patch("nodes", "node-a", {"metadata": {"labels": {"role": "x"}}}),
                    lambda: agent.patch("nodes", "node-a", {"spec": {"unschedulable": True}}),
                    lambda: agent.patch("nodes", "node-a", {"metadata": {"annotations": {"example.com/x": "y"}}}),
-                   lambda: agent.patch("nodes", "node-a", {"status": {"capacity": {"cpu": "1000"}}}, sub="status")):
-        refused(action)
+                   lambda: agent.patch("nodes", "node-a", {"status": {"capacity": {"cpu": "1000"}}}, sub="status"),
+                   lambda: agent.patch("nodes", "node-a", {"status": {"conditions": []}}, sub="status")):
+        refused(action, "an agent may change nothing of its node but")
 
 
 def test_our_components_have_no_more_rights_than_they_use(cluster, tessera):

@@ -23,7 +23,7 @@ def test_gpu_pod_is_made_runnable(api, webhook):
     assert environment(main)["LD_PRELOAD"]["value"] == "/usr/local/tessera/libtessera.so"
     field = environment(main)["NVIDIA_VISIBLE_DEVICES"]["valueFrom"]["fieldRef"]["fieldPath"]
     assert field == "metadata.annotations['tessera.dev/c0-devices']"
-    assert main["resources"]["limits"]["tessera.dev/gpu-memory"] == "3000"
+    assert main["resources"]["limits"]["tessera.dev/gpu-memory"] == "3k"  # as the API server writes 3000
 
 
 @pytest.mark.parametrize("verb", ["create", "update"])

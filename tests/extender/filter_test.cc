@@ -113,7 +113,7 @@ TEST_F(FilterTest, SaysWhichResourceIsShortAndByHowMuch) {
       Run(Args("p", Ask(500, 40), {"small", "full", "fuller", "nocores", "noagent", "stranger"}));
   EXPECT_THAT(result.node_names, IsEmpty());
   const std::string memory = "insufficient GPU memory: 500 MiB asked, at most 300 MiB free";
-  const std::string cores = "insufficient GPU cores: 40 % asked, at most 20 % free";
+  const std::string cores = "insufficient GPU cores: 40 percent asked, at most 20 percent free";
   EXPECT_THAT(
       AsMap(result.failed),
       UnorderedElementsAre(std::pair("full", memory), std::pair("fuller", memory),

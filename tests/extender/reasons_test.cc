@@ -58,7 +58,7 @@ TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
        .resolvable = true});
   FilterResult result;
   reasons.Write(result);
-  EXPECT_EQ(result.failed[0].reason, "insufficient GPU cores: 10 % asked, at most 0 % free");
+  EXPECT_EQ(result.failed[0].reason, "insufficient GPU cores: 10 percent asked, at most 0 percent free");
 }
 
 TEST(Reasons, CountsNodesByShortage) {
