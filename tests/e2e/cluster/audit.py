@@ -23,19 +23,17 @@ def reservation(record):
 
 
 class Audit:
-    """Use as a context. `problems` must stay empty; `bound_at` has the order and the time in which pods were bound."""
+    """Use as a context. `problems` must stay empty."""
 
-    def __init__(self, api, memory_mib, cores=100, clock=None):
+    def __init__(self, api, memory_mib, cores=100):
         """`memory_mib`: of each GPU, by uuid, or one number for all."""
-        self._api, self._memory, self._cores, self._clock = api, memory_mib, cores, clock
+        self._api, self._memory, self._cores = api, memory_mib, cores
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._held = {}
         self.used = collections.Counter()
         self.most_used = collections.Counter()
         self.problems = []
-        self.bound_at = {}
-        self.events = 0
         self._lock = threading.Lock()
 
     def __enter__(self):
@@ -52,23 +50,14 @@ class Audit:
         self._thread.join(0.1)
 
     def _run(self):
-        while not self._stop.is_set():
-            try:
-                for kind, pod in self._api.watch("pods", resource_version=self._version, stop=self._stop):
-                    if kind == "ERROR":
-                        raise AssertionError(pod.get("message"))
-                    self._version = pod["metadata"]["resourceVersion"]
-                    if kind != "BOOKMARK":
-                        with self._lock:
-                            self._see(kind, pod)
-            except AssertionError as error:
-                self.problems.append(f"watch: {error}")
-                return
-            except Exception:  # pylint: disable=broad-except
-                self._stop.wait(0.2)  # the API server was killed: the watch goes on where it was
+        try:
+            for kind, pod in self._api.follow("pods", None, self._version, self._stop):
+                with self._lock:
+                    self._see(kind, pod)
+        except Exception as error:  # pylint: disable=broad-except
+            self.problems.append(f"the audit ended: {error!r}")
 
     def _see(self, kind, pod):
-        self.events += 1
         uid, meta = pod["metadata"]["uid"], pod["metadata"]
         ours = meta.get("labels", {}).get("tessera.dev/managed") == "true"
         node = pod["spec"].get("nodeName")
@@ -79,8 +68,6 @@ class Audit:
         held = {} if over or not record else reservation(record)
         if held and record["node"] != node:
             self.problems.append(f"{meta['name']}: bound to {node}, assigned on {record['node']}")
-        if held and uid not in self.bound_at and self._clock:
-            self.bound_at[uid] = self._clock()
         before = self._held.pop(uid, {})
         if before and held and before != held:
             self.problems.append(f"{meta['name']}: its assignment changed from {before} to {held}")

@@ -36,7 +36,7 @@ class BindTimes:
         self._stop.set()
 
     def _run(self):
-        for _, pod in self._api.watch("pods", self._namespace, self._version, self._stop):
+        for _, pod in self._api.follow("pods", self._namespace, self._version, self._stop):
             if pod.get("spec", {}).get("nodeName"):
                 self.at.setdefault(pod["metadata"]["name"], time.monotonic())
 
