@@ -9,7 +9,7 @@ from cluster.processes import wait_for
 
 PODS = 150
 GPUS = "driver version=580.95.05 cuda=13000\n" + "".join(
-    f'gpu uuid=GPU-agent-{i} model="NVIDIA A100-SXM4-80GB" memory_mib=81920 sms=108 numa=0 healthy=1\n' for i in range(2))
+    f'gpu uuid=GPU-0000000{i}-0000-4000-8000-000000000000 model="NVIDIA A100-SXM4-80GB" memory_mib=81920 sms=108 numa=0 healthy=1\n' for i in range(2))
 
 
 @pytest.mark.parametrize("victim", ["extender", "scheduler", "webhook", "apiserver", "agent"])
@@ -39,7 +39,7 @@ def test_kill_in_the_middle_of_a_burst(cluster, plane, tessera, webhook, extende
         creator.join(120)
         assert not creator.is_alive()
         capacity = 80 + (4 if victim == "agent" else 0)
-        wait_for("the cluster to be full", lambda: len(audit.holders()) == capacity, 120, 0.2)
+        wait_for("the cluster to be full", lambda: len(audit.holders()) == capacity, 60, 0.2)
         # Room comes back: the rest follows. A phantom reservation would leave some of them waiting.
         first = [pod["metadata"]["name"] for pod in cluster.list("pods", "default") if pod["spec"].get("nodeName")]
         for name in first:

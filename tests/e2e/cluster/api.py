@@ -141,28 +141,25 @@ class Api:
                     event = json.loads(line)
                     yield event["type"], event["object"]
 
-    def follow(self, resource, namespace, resource_version, stop):
-        """Watches on and on, from where it was: over ends, cut connections and restarts of the API server, until `stop`
-        is set. Yields (type, object); raises ApiError where events were lost (410)."""
+    def follow(self, resource, namespace, stop):
+        """Lists and watches on and on, over ends, cut connections and restarts of the API server, until `stop` is set.
+        Yields ("LIST", all objects) at first and wherever events may have been lost, else (type, object)."""
+        version = None
         while not stop.is_set():
             try:
-                for kind, item in self.watch(resource, namespace, resource_version, stop):
+                if version is None:
+                    listed = self.request("GET", self.path(resource, namespace))
+                    version = listed["metadata"]["resourceVersion"]
+                    yield "LIST", listed["items"]
+                for kind, item in self.watch(resource, namespace, version, stop):
                     if kind == "ERROR":
-                        raise ApiError("WATCH", resource, _Lost(item))
-                    resource_version = item["metadata"]["resourceVersion"]
+                        version = None
+                        break
+                    version = item["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
                         yield kind, item
-            except ApiError as error:
-                if error.code == 410:
-                    raise
-                stop.wait(0.2)  # not ready, or does not know rights yet
+            except ApiError as error:  # not ready, does not know rights yet, or forgot where we were
+                version = None if error.code == 410 else version
+                stop.wait(0.2)
             except requests.RequestException:
                 stop.wait(0.2)
-
-
-class _Lost:
-    """A Status that came as an event, in the shape of a response."""
-
-    def __init__(self, status):
-        self.status_code = status.get("code", 500)
-        self.json = lambda: status

@@ -28,7 +28,7 @@ class Audit:
     def __init__(self, api, memory_mib, cores=100):
         """`memory_mib`: of each GPU, by uuid, or one number for all."""
         self._api, self._memory, self._cores = api, memory_mib, cores
-        self._stop = threading.Event()
+        self._stop, self._ready = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._held = {}
         self.used = collections.Counter()
@@ -37,11 +37,8 @@ class Audit:
         self._lock = threading.Lock()
 
     def __enter__(self):
-        listed = self._api.request("GET", self._api.path("pods"))
-        for pod in listed["items"]:
-            self._see("ADDED", pod)
-        self._version = listed["metadata"]["resourceVersion"]
         self._thread.start()
+        assert self._ready.wait(30), "the audit saw no list of pods"
         return self
 
     def __exit__(self, *_):
@@ -51,11 +48,23 @@ class Audit:
 
     def _run(self):
         try:
-            for kind, pod in self._api.follow("pods", None, self._version, self._stop):
+            for kind, seen in self._api.follow("pods", None, self._stop):
                 with self._lock:
-                    self._see(kind, pod)
+                    if kind == "LIST":
+                        self._compare(seen)
+                    else:
+                        self._see(kind, seen)
+                self._ready.set()
         except Exception as error:  # pylint: disable=broad-except
             self.problems.append(f"the audit ended: {error!r}")
+
+    def _compare(self, pods):
+        """After a gap: who is not in the list is gone."""
+        there = {pod["metadata"]["uid"] for pod in pods}
+        for uid in [uid for uid in self._held if uid not in there]:
+            self.used.subtract(self._held.pop(uid))
+        for pod in pods:
+            self._see("MODIFIED", pod)
 
     def _see(self, kind, pod):
         uid, meta = pod["metadata"]["uid"], pod["metadata"]

@@ -23,22 +23,24 @@ class BindTimes:
 
     def __init__(self, api, namespace="default"):
         self._api, self._namespace = api, namespace
-        self._stop = threading.Event()
+        self._stop, self._ready = threading.Event(), threading.Event()
         self.at = {}
 
     def __enter__(self):
-        listed = self._api.request("GET", self._api.path("pods", self._namespace))
-        self._version = listed["metadata"]["resourceVersion"]
         threading.Thread(target=self._run, daemon=True).start()
+        assert self._ready.wait(30), "no list of pods"
         return self
 
     def __exit__(self, *_):
         self._stop.set()
 
     def _run(self):
-        for _, pod in self._api.follow("pods", self._namespace, self._version, self._stop):
-            if pod.get("spec", {}).get("nodeName"):
-                self.at.setdefault(pod["metadata"]["name"], time.monotonic())
+        for kind, seen in self._api.follow("pods", self._namespace, self._stop):
+            now = time.monotonic()
+            for pod in seen if kind == "LIST" else [seen]:
+                if pod["spec"].get("nodeName"):
+                    self.at.setdefault(pod["metadata"]["name"], now)
+            self._ready.set()
 
 
 def summary(created, bound):
