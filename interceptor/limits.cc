@@ -96,6 +96,14 @@ const char* ParseLimits(std::string_view text, Limits& limits) {
   return ends_with_space ? "the limits end with a space" : nullptr;
 }
 
+bool SameDevices(const Limits& a, const Limits& b) {
+  if (a.count != b.count) return false;
+  for (std::size_t i = 0; i < a.count; ++i) {
+    if (!SameUuidText(a.devices[i].uuid, b.devices[i].uuid)) return false;
+  }
+  return true;
+}
+
 bool UuidMatches(std::string_view text, const CUuuid& uuid) {
   if (!SameUuidText(text.substr(0, 4), "GPU-") && !SameUuidText(text.substr(0, 4), "MIG-")) {
     return false;

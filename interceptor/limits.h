@@ -9,7 +9,7 @@
 
 namespace tessera {
 
-/// What this container may use. Read once, constant afterwards.
+/// What this container may use.
 struct Limits {
   region::Policy policy = region::Policy::kFixedShare;
   std::size_t count = 0;
@@ -21,6 +21,9 @@ struct Limits {
 /// device, no uuid twice. Null on success, else what is wrong (constant text) and `limits` is
 /// unspecified. Pure, no allocation.
 const char* ParseLimits(std::string_view text, Limits& limits);
+
+/// Do both name the same GPUs in the same order? Regions and device indexes stand on that order.
+bool SameDevices(const Limits& a, const Limits& b);
 
 /// Is that text ("GPU-8f2c…", "MIG-…", upper or lower case) this driver uuid? A text that is not 32
 /// hex digits after its prefix matches nothing.

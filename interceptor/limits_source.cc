@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/contract/names.h"
@@ -10,10 +13,32 @@
 namespace tessera {
 namespace {
 
-const char* LoadFile(const char* path, Limits& limits) {
+FileStamp StampOf(const struct stat& info) {
+  const auto ns = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
+  return {.device = info.st_dev,
+          .inode = info.st_ino,
+          .size = info.st_size,
+          .changed_ns = ns(info.st_ctim),
+          .modified_ns = ns(info.st_mtim)};
+}
+
+// As system calls: as functions of libc they are younger than the containers that we run in.
+FileStamp StampOf(int fd) {
+  struct stat info = {};
+  return syscall(SYS_fstat, fd, &info) == 0 ? StampOf(info) : FileStamp{};
+}
+
+FileStamp StampOf(const char* path) {
+  struct stat info = {};
+  return syscall(SYS_newfstatat, AT_FDCWD, path, &info, 0) == 0 ? StampOf(info) : FileStamp{};
+}
+
+const char* LoadFile(const char* path, Limits& limits, FileStamp& stamp) {
   char text[4096];
   const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return "the limits file cannot be opened";
+  // Before it is read: what is written meanwhile is news at the next look.
+  stamp = StampOf(fd);
   std::size_t size = 0;
   ssize_t got = 0;
   while (size < sizeof(text)) {
@@ -34,12 +59,28 @@ const char* NonEmpty(const char* text) { return text != nullptr && *text != '\0'
 
 }  // namespace
 
-const char* LoadLimits(Limits& limits) {
-  if (Exists(names::kLimitsDir)) return LoadFile(names::kLimitsPath, limits);
-  if (const char* path = NonEmpty(getenv(names::kEnvLimitsFile))) return LoadFile(path, limits);
+const char* LoadLimits(Limits& limits, LimitsSource& source) {
+  const char* path =
+      Exists(names::kLimitsDir) ? names::kLimitsPath : NonEmpty(getenv(names::kEnvLimitsFile));
+  source.path[0] = '\0';
+  if (path != nullptr) {
+    // A longer one cannot be opened.
+    if (const std::size_t size = strlen(path); size < sizeof(source.path)) {
+      memcpy(source.path, path, size + 1);
+    }
+    return LoadFile(path, limits, source.stamp);
+  }
   const char* text = getenv(names::kEnvLimits);
   if (text == nullptr) return "there is no limits file and TESSERA_LIMITS is not set";
   return ParseLimits(text, limits);
+}
+
+bool ReloadLimits(LimitsSource& source, Limits& limits, const char*& problem) {
+  if (source.path[0] == '\0') return false;
+  const FileStamp now = StampOf(source.path);
+  if (now.inode == 0 || now == source.stamp) return false;
+  problem = LoadFile(source.path, limits, source.stamp);
+  return true;
 }
 
 const char* FindRegionDirectory() {

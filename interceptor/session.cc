@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +12,7 @@
 #include "interceptor/fork.h"
 #include "interceptor/glibc.h"
 #include "interceptor/limits_source.h"
+#include "interceptor/region/lock.h"
 #include "interceptor/region/region.h"
 #include "interceptor/trace.h"
 
@@ -19,14 +21,27 @@ namespace {
 
 enum State : int { kNotStarted, kReady, kRefused };
 
-constinit Limits limits;
+constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
+constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///< as they are now
+constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
+constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
+constinit std::atomic<time_t> looked_at = 0;    ///< the second of the last look at the file
+constinit pthread_mutex_t resize_mutex = PTHREAD_MUTEX_INITIALIZER;
 constinit region::Region shared;
 constinit std::atomic<int> state = kNotStarted;
 constinit pthread_once_t once = PTHREAD_ONCE_INIT;
 constinit std::atomic<bool> tracing = false;
 
+void TakeNumbers(const Limits& from) {
+  for (std::size_t i = 0; i < from.count; ++i) {
+    limit_bytes[i].store(from.devices[i].limit_bytes, std::memory_order_relaxed);
+  }
+}
+
 const char* StartSession() {
-  if (const char* problem = LoadLimits(limits)) return problem;
+  if (const char* problem = LoadLimits(limits, source)) return problem;
+  TakeNumbers(limits);
+  resizable.store(source.path[0] != '\0', std::memory_order_relaxed);
   const char* directory = FindRegionDirectory();
   if (directory == nullptr) return "there is no region folder and TESSERA_REGION_DIR is not set";
   return shared.Attach(directory, {limits.devices, limits.count}, limits.policy);
@@ -41,6 +56,35 @@ void Start() {
   state.store(problem == nullptr ? kReady : kRefused, std::memory_order_release);
 }
 
+std::uint64_t LimitBytes(std::size_t device) {
+  return limit_bytes[device].load(std::memory_order_relaxed);
+}
+
+/// Takes memory and cores from the limits file if they changed. Everything else of it is settled
+/// for a process's life; a text that is no good, or speaks of other GPUs, changes nothing.
+void FollowLimits() {
+  const region::Lock lock(resize_mutex);
+  Limits told;
+  const char* problem = nullptr;
+  if (!ReloadLimits(source, told, problem)) return;
+  if (problem == nullptr && !SameDevices(limits, told)) problem = "the limits name other GPUs now";
+  if (problem != nullptr) {
+    if (Tracing()) (Line() << "limits stay as they were: " << problem).Write();
+    return;
+  }
+  TakeNumbers(told);
+  shared.PublishLimits({told.devices, told.count}, limits.policy);
+  if (Tracing()) (Line() << "limits were changed").Write();
+}
+
+/// On the path of every allocation, so: a load, and the seconds that the kernel keeps in memory.
+void FollowLimitsEachSecond() {
+  if (!resizable.load(std::memory_order_relaxed)) return;
+  const time_t now = time(nullptr);
+  if (looked_at.load(std::memory_order_relaxed) == now) return;
+  if (looked_at.exchange(now, std::memory_order_relaxed) != now) FollowLimits();
+}
+
 void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
   if (!Tracing()) return;
   Line line;
@@ -48,7 +92,7 @@ void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outco
   if (outcome == region::Outcome::kCorrupt) {
     line << "the region is damaged";
   } else {
-    line << shared.Total(device) << " of " << limits.devices[device].limit_bytes << " in use";
+    line << shared.Total(device) << " of " << LimitBytes(device) << " in use";
   }
   line.Write();
 }
@@ -90,8 +134,16 @@ bool TryReserve(DeviceIndex device, std::uint64_t bytes) {
     return false;
   }
   const auto index = static_cast<std::size_t>(device);
-  const region::Outcome outcome = shared.Reserve(index, bytes, limits.devices[index].limit_bytes);
+  FollowLimitsEachSecond();
+  const std::uint64_t limit = LimitBytes(index);
+  region::Outcome outcome = shared.Reserve(index, bytes, limit);
+  if (outcome == region::Outcome::kOverLimit && resizable.load(std::memory_order_relaxed)) {
+    FollowLimits();
+    const std::uint64_t now = LimitBytes(index);
+    if (now > limit) outcome = shared.Reserve(index, bytes, now);
+  }
   if (outcome == region::Outcome::kDone) return true;
+  shared.CountDenied(index);
   TraceRefusal(index, bytes, outcome);
   return false;
 }
@@ -103,14 +155,16 @@ void Release(DeviceIndex device, std::uint64_t bytes) {
 
 Usage UsageOf(DeviceIndex device) {
   if (device == kNoDevice) return {};
+  FollowLimitsEachSecond();
   const auto index = static_cast<std::size_t>(device);
-  return {.limit_bytes = limits.devices[index].limit_bytes, .used_bytes = shared.Total(index)};
+  return {.limit_bytes = LimitBytes(index), .used_bytes = shared.Total(index)};
 }
 
 void CountLaunch(DeviceIndex device) { shared.CountLaunch(static_cast<std::size_t>(device)); }
 
 void ForgetAfterFork() {
   shared.ForgetAfterFork();
+  resize_mutex = PTHREAD_MUTEX_INITIALIZER;
   once = PTHREAD_ONCE_INIT;
   state.store(kNotStarted, std::memory_order_relaxed);
 }

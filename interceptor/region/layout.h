@@ -42,7 +42,7 @@ struct Grant {
 
 struct Device {
   char uuid[kUuidSize];    ///< constant
-  Word limit_bytes;        ///< as the process that attached last read it
+  Word limit_bytes;        ///< as the process that read its limits last knows it
   HalfWord cores_percent;  ///< 0: no share was asked for
   HalfWord policy;         ///< Policy
   /// The last committed change of this device's account: sequence << 8 | slot (see account.h).

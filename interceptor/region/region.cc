@@ -15,13 +15,17 @@ const char* Region::Attach(const char* directory, std::span<const DeviceConfig> 
     Unmap(mapping_);
     return "the region has no free slot: too many processes of this container use CUDA";
   }
+  PublishLimits(devices, policy);
+  return nullptr;
+}
+
+void Region::PublishLimits(std::span<const DeviceConfig> devices, Policy policy) {
   for (std::size_t i = 0; i < devices.size(); ++i) {
     Device& device = mapping_.file->devices[i];
     device.limit_bytes.store(devices[i].limit_bytes, std::memory_order_relaxed);
     device.cores_percent.store(devices[i].cores_percent, std::memory_order_relaxed);
     device.policy.store(static_cast<std::uint32_t>(policy), std::memory_order_relaxed);
   }
-  return nullptr;
 }
 
 bool Region::ClaimSlot() {
@@ -102,7 +106,6 @@ Outcome Region::Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t l
     // One more try after an empty Reap: another thread may have been the one that reaped.
     if (outcome != Outcome::kOverLimit || bytes > limit || last) break;
   }
-  if (outcome != Outcome::kDone) CountDenied(device);
   return outcome;
 }
 

@@ -32,8 +32,13 @@ class Region {
   const char* Attach(const char* directory, std::span<const DeviceConfig> devices, Policy policy);
   bool attached() const { return mapping_.file != nullptr; }
 
+  /// Tells readers the limits that this process goes by. REQUIRES: attached, the same devices as
+  /// then.
+  void PublishLimits(std::span<const DeviceConfig> devices, Policy policy);
+
   /// Charges `bytes` to this process if the container's total stays within `limit`; looks for dead
-  /// processes before it refuses. REQUIRES: attached, device < number of devices.
+  /// processes before it refuses. Counts no refusal: the caller may ask again with another limit.
+  /// REQUIRES: attached, device < number of devices.
   Outcome Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t limit);
   void Release(std::size_t device, std::uint64_t bytes);
   std::uint64_t Total(std::size_t device) const { return TotalBytes(*mapping_.file, device); }

@@ -120,7 +120,12 @@ std::string SetUpContainer() {
   setenv("TESSERA_SIM_STATE", folder.c_str(), 1);
   setenv("TESSERA_SIM_NOOP", "1", 1);
   setenv("TESSERA_REGION_DIR", folder.c_str(), 1);
-  setenv("TESSERA_LIMITS", (std::string("v1 fixed-share ") + kUuid + ":32768:50").c_str(), 1);
+  const std::string limits = folder + "/limits";
+  if (FILE* file = fopen(limits.c_str(), "w")) {
+    fprintf(file, "v1 fixed-share %s:32768:50", kUuid);
+    fclose(file);
+  }
+  setenv("TESSERA_LIMITS_FILE", limits.c_str(), 1);
   return folder;
 }
 

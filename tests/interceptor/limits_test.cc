@@ -111,5 +111,28 @@ TEST(Limits, ComparesUuidsAsPeopleWriteThem) {
   EXPECT_FALSE(UuidMatches("", uuid));
 }
 
+TEST(Limits, SameDevicesAreTheSameInTheSameOrder) {
+  struct Case {
+    const char* other;
+    bool want;
+  };
+  const Case cases[] = {
+      {"v1 burst-share GPU-A:7:8 gpu-b:9:10", true},
+      {"v1 fixed-share GPU-b:1:1 GPU-a:1:1", false},
+      {"v1 fixed-share GPU-a:1:1", false},
+      {"v1 fixed-share GPU-a:1:1 GPU-b:1:1 GPU-c:1:1", false},
+      {"v1 fixed-share GPU-a:1:1 GPU-c:1:1", false},
+  };
+  Limits limits;
+  ASSERT_EQ(ParseLimits("v1 fixed-share GPU-a:1:1 GPU-b:1:1", limits), nullptr);
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.other);
+    Limits other;
+    ASSERT_EQ(ParseLimits(c.other, other), nullptr);
+    EXPECT_EQ(SameDevices(limits, other), c.want);
+    EXPECT_EQ(SameDevices(other, limits), c.want);
+  }
+}
+
 }  // namespace
 }  // namespace tessera

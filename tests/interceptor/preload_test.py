@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BUILD = os.path.realpath(sys.argv.pop(1))
@@ -276,6 +277,101 @@ class Preload(unittest.TestCase):
         bare = Probe(self, preload=None, TESSERA_SIM_STATE=self.path("state")).start()
         self.assertEqual(probe("info"), bare("info"))
         self.assertEqual(probe("total 0"), bare("total 0"))
+
+    # --- Limits that change while the process runs ----------------------------------------------
+    def write_limits(self, mib, cores=50, text=None):
+        """As the kubelet does: a new folder, then a link that changes over to it."""
+        folder = tempfile.mkdtemp(dir=self.path("."), prefix="..")
+        with open(f"{folder}/limits", "w") as file:
+            file.write(f"v1 fixed-share {GPUS[0]}:{mib}:{cores}" if text is None else text)
+        os.symlink(os.path.basename(folder), self.path("..data_tmp"))
+        os.rename(self.path("..data_tmp"), self.path("..data"))
+        if not os.path.islink(self.path("limits")):
+            os.symlink("..data/limits", self.path("limits"))
+
+    def resizable(self, **env):
+        self.write_limits(64)
+        return Probe(self, TESSERA_LIMITS_FILE=self.path("limits"), **env).start()
+
+    def until(self, probe, command, answer):
+        """A process that is not refused looks at its limits once in a second."""
+        deadline = time.monotonic() + 5
+        while (got := probe(command)) != answer:
+            self.assertLess(time.monotonic(), deadline, f"{command}: {got}, not {answer}")
+            time.sleep(0.05)
+
+    def region_limits(self):
+        return struct.unpack_from("<QI", self.region(), 64 + 48)
+
+    def test_a_larger_limit_holds_at_once_where_the_old_one_would_refuse(self):
+        probe = self.resizable()
+        self.assertEqual(probe(f"fill {MIB}"), f"{OOM} {LIMIT}")
+        self.write_limits(96, 70)
+        self.assertEqual(probe(f"alloc {32 * MIB}"), "0")
+        self.assertEqual(probe("alloc 1"), OOM)
+        self.assertEqual(self.region_limits(), (96 * MIB, 70))
+        (denied,) = struct.unpack_from("<Q", self.region(), LANES_AT + 72)
+        # 64 of the fill's megabytes fit, the next did not; nor did the last byte.
+        self.assertEqual(denied, 2, "an allocation that the new limit allows is no refusal")
+
+    def test_a_larger_limit_is_told(self):
+        probe = self.resizable()
+        self.write_limits(128)
+        self.until(probe, "info", f"0 {128 * MIB} {128 * MIB}")
+        self.assertEqual(probe("total 0"), f"0 {128 * MIB}")
+
+    def test_a_limit_below_what_is_in_use_refuses_until_use_falls(self):
+        probe = self.resizable()
+        for _ in range(3):
+            self.assertEqual(probe(f"alloc {16 * MIB}"), "0")
+        self.write_limits(32)
+        self.until(probe, "info", f"0 0 {32 * MIB}")
+        self.assertEqual(probe("alloc 1"), OOM)
+        self.assertEqual(probe("free"), "0")
+        self.assertEqual(probe("alloc 1"), OOM, "32 of 32 in use")
+        self.assertEqual(probe("free"), "0")
+        self.assertEqual(probe(f"alloc {16 * MIB}"), "0")
+        self.assertEqual(probe("alloc 1"), OOM)
+
+    def test_a_smaller_limit_is_noticed_by_a_process_that_only_allocates(self):
+        probe = self.resizable()
+        self.write_limits(1)
+        self.until(probe, f"alloc {256 << 10}", OOM)
+
+    def test_all_processes_of_a_container_follow(self):
+        probes = [self.resizable(), Probe(self, TESSERA_LIMITS_FILE=self.path("limits")).start()]
+        self.write_limits(16)
+        for probe in probes:
+            self.until(probe, "info", f"0 {16 * MIB} {16 * MIB}")
+
+    def test_a_forked_child_follows(self):
+        self.write_limits(64)
+        probe = Probe(self, TESSERA_LIMITS_FILE=self.path("limits"))
+        self.write_limits(32)
+        self.assertEqual(probe(f"fork init;ctx 0;alloc {32 * MIB};alloc 1"), f"0;0;0;{OOM};")
+
+    def test_a_bad_or_vanished_file_keeps_the_last_good_limits(self):
+        others = f"v1 fixed-share {GPUS[1]}:1:50"
+        for text in ["", "nonsense", f"v1 fixed-share {GPUS[0]}:lots:50", others,
+                     f"v1 fixed-share {GPUS[0]}:1:50 {GPUS[1]}:1:50", None]:
+            with self.subTest(text):
+                probe = self.resizable(TESSERA_LOG="debug")
+                if text is None:
+                    os.remove(self.path("limits"))
+                else:
+                    self.write_limits(0, text=text)
+                self.assertEqual(probe(f"alloc {LIMIT + 1}"), OOM, "a refusal looks at the file")
+                self.assertEqual(probe("info"), f"0 {LIMIT} {LIMIT}")
+                self.assertEqual(self.region_limits(), (LIMIT, 50))
+                self.assertEqual("limits stay as they were" in probe.stderr(), text is not None)
+                self.write_limits(80)
+                self.assertEqual(probe(f"alloc {80 * MIB}"), "0", "the next good one counts")
+                probe.close()
+
+    def test_the_environment_is_read_once(self):
+        probe = Probe(self).start()
+        self.write_limits(1)
+        self.assertEqual(probe(f"alloc {LIMIT}"), "0")
 
     # --- No limits, no CUDA ---------------------------------------------------------------------
     def test_without_valid_limits_everything_is_refused_with_one_line(self):

@@ -56,7 +56,7 @@ class RegionReader : public testing::Test {
 TEST_F(RegionReader, TellsLimitsUseAndCounters) {
   region_->Reserve(0, 1000, kLimit);
   region_->Reserve(1, 500, 2 * kLimit);
-  region_->Reserve(1, 4 * kLimit, 2 * kLimit);
+  region_->CountDenied(1);
   region_->CountLaunch(0);
   region_->CountLaunch(0);
   const auto snapshot = ReadRegion(path());

@@ -304,7 +304,7 @@ TEST(Region, CountersSurviveTheirProcess) {
     Wait(Fork([&] {
       Attached theirs(dir);
       theirs->CountLaunch(0);
-      theirs->Reserve(0, kLimit + 1, kLimit);
+      theirs->CountDenied(0);
     }));
   }
   View view(dir);

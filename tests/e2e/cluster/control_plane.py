@@ -27,9 +27,9 @@ class ControlPlane:
         self.etcd_port, self.etcd_peer_port, self.api_port, self.manager_port = free_ports(4)
         self.url = f"https://127.0.0.1:{self.api_port}"
         self.etcd = self.apiserver = self.manager = None
-        self.admin = self._identity("admin", "e2e-admin", "system:masters")
+        self.admin = self.identity("admin", "e2e-admin", "system:masters")
 
-    def _identity(self, name, user, group=None):
+    def identity(self, name, user, group=None):
         """A client certificate and its kubeconfig NAME.kubeconfig; returns the Api."""
         certificate, key = self.ca.issue(name, user, group)
         self.kubeconfig(name, {"client-certificate": str(certificate), "client-key": str(key)})
@@ -78,7 +78,7 @@ class ControlPlane:
         return self
 
     def _start_manager(self, private):
-        self._identity("controller-manager", "system:kube-controller-manager")
+        self.identity("controller-manager", "system:kube-controller-manager")
         self.manager = self.run(
             "kube-controller-manager", self.binaries / "kube-controller-manager",
             f"--kubeconfig={self.folder}/controller-manager.kubeconfig", f"--root-ca-file={self.ca.certificate}",
@@ -101,7 +101,7 @@ class ControlPlane:
         if kubeconfig is None:
             kubeconfig = self.folder / "scheduler.kubeconfig"
             if not kubeconfig.exists():
-                self._identity("scheduler", "system:kube-scheduler")
+                self.identity("scheduler", "system:kube-scheduler")
         config = {**config, "clientConnection": {"kubeconfig": str(kubeconfig), "qps": 1000, "burst": 2000}}
         path = self.folder / f"{name}-config.yaml"
         path.write_text(yaml.safe_dump(config))

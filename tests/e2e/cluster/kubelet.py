@@ -1,0 +1,94 @@
+"""A real kubelet on this machine, with its files, logs and cgroups in places of its own."""
+import pathlib
+import os
+
+import yaml
+
+from cluster import host
+from cluster.processes import free_ports, wait_for
+
+
+class Kubelet:
+    """start() registers the node and waits until it is ready. stop() first lets it end its pods."""
+
+    def __init__(self, plane, folder, name, runtime):
+        """`runtime`: a Containerd that runs."""
+        self.plane, self.folder, self.name, self._runtime = plane, pathlib.Path(folder), name, runtime
+        self.folder.mkdir(parents=True)
+        self.pods_folder = self.folder / "root" / "pods"
+        self.logs = self.folder / "logs"
+        self.cgroup = f"tessera-{self.folder.parent.name}"
+        self.process = None
+        self._tunables = host.Tunables()
+
+    def start(self):
+        host.make_cgroup(self.cgroup)
+        self._tunables.__enter__()
+        config = self.folder / "config.yaml"
+        config.write_text(yaml.safe_dump(self._config()))
+        self.plane.identity(f"kubelet-{self.name}", f"system:node:{self.name}", "system:nodes")
+        self.process = self.plane.run(
+            f"kubelet-{self.name}", self.plane.binaries / "kubelet", f"--config={config}",
+            f"--kubeconfig={self.plane.folder}/kubelet-{self.name}.kubeconfig", f"--root-dir={self.folder}/root",
+            f"--cert-dir={self.folder}/pki", f"--hostname-override={self.name}", f"--node-ip={self.plane.service_address}",
+            "-v=2")
+        wait_for(f"node {self.name} to be ready", self._ready, 90, 0.3)
+        # NodeRestriction's taint: the controller that would take it off is not running.
+        self.plane.admin.patch("nodes", self.name, {"spec": {"taints": None}}, None)
+        return self
+
+    def _config(self):
+        port, health = free_ports(2)
+        return {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+            "address": "127.0.0.1", "port": port, "healthzPort": health, "readOnlyPort": 0,
+            "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False},
+                               "x509": {"clientCAFile": str(self.plane.ca.certificate)}},
+            "authorization": {"mode": "AlwaysAllow"},
+            "containerRuntimeEndpoint": self._runtime.endpoint, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.cgroup}",
+            "failCgroupV1": False, "failSwapOn": False, "enforceNodeAllocatable": [], "localStorageCapacityIsolation": True,
+            # Ours stays as it is: lowering it takes CAP_SYS_RESOURCE.
+            "oomScoreAdj": 0,
+            "makeIPTablesUtilChains": False, "registerNode": True, "podLogsDir": str(self.logs),
+            "volumePluginDir": f"{self.folder}/plugins", "staticPodPath": "",
+            "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+            "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99, "imageMinimumGCAge": "24h",
+            # Sooner than a cluster would: tests wait for it.
+            "syncFrequency": "10s", "nodeStatusUpdateFrequency": "2s", "fileCheckFrequency": "0s", "httpCheckFrequency": "0s",
+            "shutdownGracePeriod": "0s"}
+
+    def _ready(self):
+        self.process.check()
+        node = self.plane.admin.find("nodes", self.name)
+        conditions = {c["type"]: c for c in (node or {}).get("status", {}).get("conditions", [])}
+        assert conditions.get("Ready", {}).get("status") == "True", conditions.get("Ready")
+        return True
+
+    def log_of(self, pod, container, restart=0):
+        """What a container's program wrote, line by line."""
+        meta = pod["metadata"]
+        path = self.logs / f"{meta['namespace']}_{meta['name']}_{meta['uid']}" / container / f"{restart}.log"
+        if not path.exists():
+            return []
+        # Each line is "<time> <stream> <F: whole> <text>".
+        return [line.split(" ", 3)[3] for line in path.read_text().splitlines()]
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.stop()
+        host.unmount_below(self.folder)
+        self._tunables.__exit__()
+        self._remove_links()
+
+    def remove_cgroup(self):
+        """After the runtime has stopped."""
+        host.remove_cgroup(self.cgroup)
+
+    def _remove_links(self):
+        """The kubelet's links for log collectors have a fixed place."""
+        folder = pathlib.Path("/var/log/containers")
+        if folder.is_dir():
+            for link in folder.iterdir():
+                if link.is_symlink() and os.readlink(link).startswith(str(self.logs)):
+                    link.unlink()
