@@ -3,7 +3,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 
 from cluster import host
@@ -17,12 +16,13 @@ def _toml(value):
 
 
 class Containerd:
-    """start(), then import_image() and a kubelet at `endpoint`. stop() leaves no process, mount or link."""
+    """start(), then import_image() and a kubelet at `endpoint`. What stop() leaves ends with the enclosure."""
 
-    def __init__(self, run, folder, binaries, plugins, pause):
+    def __init__(self, run, enclosure, folder, binaries, plugins, pause):
         """`run`: starts a Process, see ControlPlane.run. `binaries`, `plugins`: folders with containerd's and CNI's
         programs. `pause`: name of the image that holds a pod's namespaces."""
-        self._run, self.folder, self.binaries = run, pathlib.Path(folder), pathlib.Path(binaries)
+        self._run, self._enclosure, self.folder = run, enclosure, pathlib.Path(folder)
+        self.binaries = pathlib.Path(binaries)
         self._plugins, self._pause = plugins, pause
         self.folder.mkdir(parents=True)
         self.socket = self.folder / "containerd.sock"
@@ -34,7 +34,7 @@ class Containerd:
         self._write_network()
         config = self.folder / "config.toml"
         config.write_text(self._config())
-        self.process = self._run("containerd", self.binaries / "containerd", f"--config={config}", env={
+        self.process = self._run("containerd", *self._enclosure.inside(self.binaries / "containerd", f"--config={config}"), env={
             "PATH": f"{self.binaries}:{os.environ['PATH']}", "TMPDIR": str(self.folder)})
         wait_for("containerd", self._ready, 60, 0.2)
         return self
@@ -67,9 +67,9 @@ class Containerd:
             runtime: {
                 # Without CAP_SYS_RESOURCE nobody may lower a process's score below its parent's.
                 "restrict_oom_score_adj": not host.has_capability(host.CAP_SYS_RESOURCE),
-                "netns_mounts_under_state_dir": True, "disable_apparmor": True, "enable_selinux": False,
+                "disable_apparmor": True, "enable_selinux": False,
                 "enable_unprivileged_ports": False, "enable_unprivileged_icmp": False, "cdi_spec_dirs": []},
-            f"{runtime}.cni": {"bin_dirs": [str(self._plugins)], "conf_dir": f"{self.folder}/net.d"},
+            f"{runtime}.cni": {"use_internal_loopback": True, "bin_dirs": [str(self._plugins)], "conf_dir": f"{self.folder}/net.d"},
             f"{runtime}.containerd": {"default_runtime_name": "runc"},
             f"{runtime}.containerd.runtimes.runc": {"runtime_type": "io.containerd.runc.v2"},
             f"{runtime}.containerd.runtimes.runc.options": {
@@ -83,31 +83,20 @@ class Containerd:
         return "\n".join(lines) + "\n"
 
     def ctr(self, *args, check=True):
-        done = subprocess.run([self.binaries / "ctr", f"--address={self.socket}", f"--namespace={NAMESPACE}", *map(str, args)],
-                              capture_output=True, text=True, check=False)
+        command = [self.binaries / "ctr", f"--address={self.socket}", f"--namespace={NAMESPACE}", *args]
+        done = subprocess.run([str(part) for part in self._enclosure.inside(*command)], capture_output=True, text=True,
+                              check=False)
         assert not check or done.returncode == 0, f"ctr {' '.join(map(str, args))}: {done.stderr or done.stdout}"
         return done
 
     def import_image(self, archive):
-        self.ctr("images", "import", "--local", "--snapshotter=overlayfs", archive)
+        self.ctr("images", "import", archive)
 
     def kill_task(self, container_id):
         """SIGKILL to a container's first process: a crash."""
         self.ctr("tasks", "kill", "--signal=SIGKILL", container_id)
 
     def stop(self):
-        if self.process is None:
-            return
-        self._end_shims()
-        self.process.stop()
+        if self.process is not None:
+            self.process.stop()
         subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True, check=False)
-        host.unmount_below(self.folder)
-
-    def _end_shims(self):
-        """Shims are containerd's, not our children: what a pod left over is ended by the pids that they recorded."""
-        tasks = self.folder / "state" / "io.containerd.runtime.v2.task" / NAMESPACE
-        for pid_file in [*tasks.glob("*/init.pid"), *tasks.glob("*/shim.pid")]:
-            try:
-                os.kill(int(pid_file.read_text()), signal.SIGKILL)
-            except (ProcessLookupError, ValueError, FileNotFoundError):
-                pass

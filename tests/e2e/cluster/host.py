@@ -1,6 +1,7 @@
 """What a kubelet and a container runtime need of this machine, and how to leave it as it was."""
 import os
 import pathlib
+import signal
 import subprocess
 
 from cluster.processes import wait_for
@@ -96,28 +97,49 @@ class Tunables:
                 path.write_text(value)
 
 
-def make_cgroup(name):
-    for hierarchy in hierarchies():
-        (hierarchy / name).mkdir(exist_ok=True)
-        # A cpuset of version 1 starts empty, and takes no process until it names CPUs and memory.
-        for setting in ("cpuset.cpus", "cpuset.mems"):
-            if (hierarchy / setting).exists() and not is_cgroup_v2():
-                (hierarchy / name / setting).write_text((hierarchy / setting).read_text())
+class Enclosure:
+    """A mount namespace and a cgroup of our own for a kubelet, its runtime and what they start. Mounts end with the
+    namespace, processes are ended by the cgroup, and the folders that Kubernetes uses whatever it is told are empty ones."""
 
+    FIXED = ("/run", "/var/lib", "/var/log")
 
-def remove_cgroup(name):
-    """The cgroup and all below it. Their processes have ended."""
-    for hierarchy in hierarchies():
-        if not (hierarchy / name).exists():
-            continue
-        for folder, _, _ in os.walk(hierarchy / name, topdown=False):
-            wait_for(f"{folder} to be empty", lambda path=folder: os.rmdir(path) is None, 10)
+    def __init__(self, run, folder, name):
+        """`run`: starts a Process, see ControlPlane.run. `name`: of the cgroup."""
+        self._run, self.folder, self.name, self._holder = run, pathlib.Path(folder), name, None
 
+    def start(self):
+        self.folder.mkdir(parents=True)
+        for hierarchy in hierarchies():
+            for path in (hierarchy / self.name, hierarchy / self.name / "runtime"):
+                path.mkdir()
+                # A cpuset of version 1 starts empty, and takes no process until it names CPUs and memory.
+                for setting in ("cpuset.cpus", "cpuset.mems"):
+                    if (path / setting).exists() and not is_cgroup_v2():
+                        (path / setting).write_text((hierarchy / setting).read_text())
+        mounts = " && ".join(f"mount -t tmpfs -o mode=755 tmpfs {path}" for path in self.FIXED)
+        self._holder = self._run("enclosure", "unshare", "--mount", "--propagation=private", "sh", "-c",
+                                 f"{mounts} && touch {self.folder}/ready && exec sleep infinity")
+        wait_for("a mount namespace", lambda: self._holder.check() or (self.folder / "ready").exists())
+        return self
 
-def unmount_below(folder):
-    """Newest first. A mount that is busy is detached."""
-    points = [line.split()[4].replace("\\040", " ") for line in open("/proc/self/mountinfo")]
-    for point in reversed(points):
-        if point.startswith(f"{folder}/"):
-            if subprocess.run(["umount", point], capture_output=True, check=False).returncode != 0:
-                subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+    def inside(self, *command):
+        """The command as it runs inside, in the same process."""
+        procs = [str(hierarchy / self.name / "runtime" / "cgroup.procs") for hierarchy in hierarchies()]
+        join = "".join(f"echo $$ > {path} && " for path in procs)
+        return ["nsenter", f"--mount=/proc/{self._holder.child.pid}/ns/mnt", "sh", "-c", f'{join}exec "$@"', "sh", *command]
+
+    def stop(self):
+        """Ends whatever still runs inside; then nothing is left of it."""
+        if self._holder is not None:
+            self._holder.stop()
+        for hierarchy in hierarchies():
+            if (hierarchy / self.name).exists():
+                wait_for("an empty cgroup", lambda top=hierarchy / self.name: self._remove(top), 20)
+
+    @staticmethod
+    def _remove(top):
+        for folder, _, _ in os.walk(top, topdown=False):
+            for pid in (pathlib.Path(folder) / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            os.rmdir(folder)
+        return True

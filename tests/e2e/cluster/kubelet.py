@@ -1,6 +1,5 @@
 """A real kubelet on this machine, with its files, logs and cgroups in places of its own."""
 import pathlib
-import os
 
 import yaml
 
@@ -9,29 +8,28 @@ from cluster.processes import free_ports, wait_for
 
 
 class Kubelet:
-    """start() registers the node and waits until it is ready. stop() first lets it end its pods."""
+    """start() registers the node and waits until it is ready. Pods that still run at stop() end with the enclosure."""
 
-    def __init__(self, plane, folder, name, runtime):
-        """`runtime`: a Containerd that runs."""
-        self.plane, self.folder, self.name, self._runtime = plane, pathlib.Path(folder), name, runtime
+    def __init__(self, plane, enclosure, folder, name, runtime):
+        """`runtime`: a Containerd that runs in the same enclosure."""
+        self.plane, self.folder, self.name = plane, pathlib.Path(folder), name
+        self._enclosure, self._runtime = enclosure, runtime
         self.folder.mkdir(parents=True)
         self.pods_folder = self.folder / "root" / "pods"
         self.logs = self.folder / "logs"
-        self.cgroup = f"tessera-{self.folder.parent.name}"
         self.process = None
         self._tunables = host.Tunables()
 
     def start(self):
-        host.make_cgroup(self.cgroup)
         self._tunables.__enter__()
         config = self.folder / "config.yaml"
         config.write_text(yaml.safe_dump(self._config()))
         self.plane.identity(f"kubelet-{self.name}", f"system:node:{self.name}", "system:nodes")
         self.process = self.plane.run(
-            f"kubelet-{self.name}", self.plane.binaries / "kubelet", f"--config={config}",
-            f"--kubeconfig={self.plane.folder}/kubelet-{self.name}.kubeconfig", f"--root-dir={self.folder}/root",
-            f"--cert-dir={self.folder}/pki", f"--hostname-override={self.name}", f"--node-ip={self.plane.service_address}",
-            "-v=2")
+            f"kubelet-{self.name}", *self._enclosure.inside(
+                self.plane.binaries / "kubelet", f"--config={config}", f"--root-dir={self.folder}/root",
+                f"--kubeconfig={self.plane.folder}/kubelet-{self.name}.kubeconfig", f"--cert-dir={self.folder}/pki",
+                f"--hostname-override={self.name}", f"--node-ip={self.plane.service_address}", "-v=2"))
         wait_for(f"node {self.name} to be ready", self._ready, 90, 0.3)
         # NodeRestriction's taint: the controller that would take it off is not running.
         self.plane.admin.patch("nodes", self.name, {"spec": {"taints": None}}, None)
@@ -45,11 +43,11 @@ class Kubelet:
             "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False},
                                "x509": {"clientCAFile": str(self.plane.ca.certificate)}},
             "authorization": {"mode": "AlwaysAllow"},
-            "containerRuntimeEndpoint": self._runtime.endpoint, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.cgroup}",
+            "containerRuntimeEndpoint": self._runtime.endpoint, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self._enclosure.name}",
             "failCgroupV1": False, "failSwapOn": False, "enforceNodeAllocatable": [], "localStorageCapacityIsolation": True,
             # Ours stays as it is: lowering it takes CAP_SYS_RESOURCE.
             "oomScoreAdj": 0,
-            "makeIPTablesUtilChains": False, "registerNode": True, "podLogsDir": str(self.logs),
+            "makeIPTablesUtilChains": False, "registerNode": True, "podLogsDir": str(self.logs), "resolvConf": "",
             "volumePluginDir": f"{self.folder}/plugins", "staticPodPath": "",
             "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99, "imageMinimumGCAge": "24h",
@@ -74,21 +72,6 @@ class Kubelet:
         return [line.split(" ", 3)[3] for line in path.read_text().splitlines()]
 
     def stop(self):
-        if self.process is None:
-            return
-        self.process.stop()
-        host.unmount_below(self.folder)
-        self._tunables.__exit__()
-        self._remove_links()
-
-    def remove_cgroup(self):
-        """After the runtime has stopped."""
-        host.remove_cgroup(self.cgroup)
-
-    def _remove_links(self):
-        """The kubelet's links for log collectors have a fixed place."""
-        folder = pathlib.Path("/var/log/containers")
-        if folder.is_dir():
-            for link in folder.iterdir():
-                if link.is_symlink() and os.readlink(link).startswith(str(self.logs)):
-                    link.unlink()
+        if self.process is not None:
+            self.process.stop()
+            self._tunables.__exit__()
