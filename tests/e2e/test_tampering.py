@@ -1,4 +1,6 @@
 """What tenants and agents may not do, tried with the rights that they have in a cluster."""
+import json
+
 import pytest
 
 from cluster import nodes, pods
@@ -55,6 +57,40 @@ def test_annotations_cannot_be_changed_added_or_removed(cluster, tenant):
     # What is not ours may change.
     tenant.patch("pods", "p", {"metadata": {"annotations": {"example.com/note": "fine"}}})
     assert assignment(cluster.get("pods", "p")) == record
+
+
+def test_limits_are_changed_by_those_who_are_granted_it(cluster, tenant):
+    """By the verb update on assignments.tessera.dev, in the whole cluster. Everything else stays as it was bound."""
+    record = assignment(cluster.get("pods", "p"))
+    record["containers"][0]["gpus"][0]["memoryMiB"] = 4000
+    record, limits = json.dumps(record), "v1 fixed-share GPU-node-a-0:4000:50"
+    change = annotate(tenant, assignment=record, c0_limits=limits)
+
+    def grant(kind, name, rules):
+        body = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+        if rules:
+            cluster.create("clusterroles", {**body, "kind": "ClusterRole", "rules": rules})
+        cluster.create(kind.lower() + "s", {
+            **body, "roleRef": reference,
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": TENANT}]}, "default")
+    try:
+        # The ruler of a namespace, with every right there.
+        grant("RoleBinding", "cluster-admin", None)
+        wait_for("the ruler's rights", lambda: tenant.list("rolebindings", "default"))
+        refused(change, "assignments.tessera.dev")
+        grant("ClusterRoleBinding", "e2e-resize", [
+            {"apiGroups": ["tessera.dev"], "resources": ["assignments"], "verbs": ["update"]}])
+        wait_for("the right to change limits", change)
+        annotations = cluster.get("pods", "p")["metadata"]["annotations"]
+        assert annotations["tessera.dev/c0-limits"] == limits and annotations["tessera.dev/assignment"] == record
+        for other in (annotate(tenant, c0_devices="GPU-x"), annotate(tenant, gpu_memory="1Mi"),
+                      annotate(tenant, c0_limits=None), annotate(tenant, c9_limits="v1 fixed-share GPU-x:1:1")):
+            refused(other, "annotations under tessera.dev/ cannot be changed")
+    finally:
+        cluster.delete("rolebindings", "cluster-admin")
+        cluster.delete("clusterrolebindings", "e2e-resize")
+        cluster.delete("clusterroles", "e2e-resize")
 
 
 def test_status_is_no_way_round(cluster, tenant):

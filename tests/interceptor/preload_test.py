@@ -344,12 +344,6 @@ class Preload(unittest.TestCase):
         for probe in probes:
             self.until(probe, "info", f"0 {16 * MIB} {16 * MIB}")
 
-    def test_a_forked_child_follows(self):
-        self.write_limits(64)
-        probe = Probe(self, TESSERA_LIMITS_FILE=self.path("limits"))
-        self.write_limits(32)
-        self.assertEqual(probe(f"fork init;ctx 0;alloc {32 * MIB};alloc 1"), f"0;0;0;{OOM};")
-
     def test_a_bad_or_vanished_file_keeps_the_last_good_limits(self):
         others = f"v1 fixed-share {GPUS[1]}:1:50"
         for text in ["", "nonsense", f"v1 fixed-share {GPUS[0]}:lots:50", others,

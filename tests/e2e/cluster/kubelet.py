@@ -13,7 +13,7 @@ class Kubelet:
     def __init__(self, plane, enclosure, folder, name, runtime):
         """`runtime`: a Containerd that runs in the same enclosure."""
         self.plane, self.folder, self.name = plane, pathlib.Path(folder), name
-        self._enclosure, self._runtime = enclosure, runtime
+        self.enclosure, self._runtime = enclosure, runtime
         self.folder.mkdir(parents=True)
         self.pods_folder = self.folder / "root" / "pods"
         self.logs = self.folder / "logs"
@@ -26,7 +26,7 @@ class Kubelet:
         config.write_text(yaml.safe_dump(self._config()))
         self.plane.identity(f"kubelet-{self.name}", f"system:node:{self.name}", "system:nodes")
         self.process = self.plane.run(
-            f"kubelet-{self.name}", *self._enclosure.inside(
+            f"kubelet-{self.name}", *self.enclosure.inside(
                 self.plane.binaries / "kubelet", f"--config={config}", f"--root-dir={self.folder}/root",
                 f"--kubeconfig={self.plane.folder}/kubelet-{self.name}.kubeconfig", f"--cert-dir={self.folder}/pki",
                 f"--hostname-override={self.name}", f"--node-ip={self.plane.service_address}", "-v=2"))
@@ -43,7 +43,7 @@ class Kubelet:
             "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False},
                                "x509": {"clientCAFile": str(self.plane.ca.certificate)}},
             "authorization": {"mode": "AlwaysAllow"},
-            "containerRuntimeEndpoint": self._runtime.endpoint, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self._enclosure.name}",
+            "containerRuntimeEndpoint": self._runtime.endpoint, "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.enclosure.name}",
             "failCgroupV1": False, "failSwapOn": False, "enforceNodeAllocatable": [], "localStorageCapacityIsolation": True,
             # Ours stays as it is: lowering it takes CAP_SYS_RESOURCE.
             "oomScoreAdj": 0,
@@ -70,6 +70,11 @@ class Kubelet:
             return []
         # Each line is "<time> <stream> <F: whole> <text>".
         return [line.split(" ", 3)[3] for line in path.read_text().splitlines()]
+
+    def statuses(self, pod):
+        """Name -> status of the pod's containers, as the kubelet told last."""
+        now = self.plane.admin.get("pods", pod["metadata"]["name"], pod["metadata"]["namespace"])
+        return {status["name"]: status for status in now["status"].get("containerStatuses", [])}
 
     def stop(self):
         if self.process is not None:

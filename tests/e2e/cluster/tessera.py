@@ -14,6 +14,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "manifests" / "helm" / "tessera"
 NAMESPACE = "tessera-system"
 SCHEDULER = "tessera-scheduler"
+LIBRARY_IMAGE = "ghcr.io/tessera/tessera-library:0.1.0"
 
 
 class Tessera:
@@ -59,15 +60,15 @@ class Tessera:
     def kubeconfig(self, name, account, node=None):
         return self.plane.kubeconfig(name, {"token": self.token(account, node)})
 
-    def start_webhook(self, name="webhook"):
+    def start_webhook(self, name="webhook", delivery="auto"):
         """The webhook behind the chart's Service, by an EndpointSlice that names this machine."""
         tls = self.secret("tessera-webhook-tls")
         (port,) = free_ports(1)
         process = self.plane.run(
             name, self.programs / "tessera-webhook", f"--kubeconfig={self.kubeconfig(name, 'tessera-webhook')}",
             "--bind-address=0.0.0.0", f"--port={port}", f"--tls-cert-file={tls}/tls.crt",
-            f"--tls-private-key-file={tls}/tls.key", "--delivery=auto", "--drain-seconds=0", "--runtime-class=nvidia",
-            "--library-image=ghcr.io/tessera/tessera-library:0.1.0")
+            f"--tls-private-key-file={tls}/tls.key", f"--delivery={delivery}", "--drain-seconds=0", "--runtime-class=nvidia",
+            f"--library-image={LIBRARY_IMAGE}")
         process.port = port
         self.point_service_at(port)
         wait_for("the webhook", lambda: self._ready(process, f"https://127.0.0.1:{port}/readyz"))
@@ -135,20 +136,22 @@ class Tessera:
         kubeconfig = self.kubeconfig(name, "tessera-extender")
         return self.plane.start_scheduler(name, self.scheduler_config(extender, leader_elect), kubeconfig)
 
-    def start_agent(self, node, gpus):
-        """A real agent with simulated NVML. `gpus`: text of a TESSERA_SIM_GPUS file."""
+    def start_agent(self, node, gpus, kubelet=None):
+        """A real agent with simulated NVML. `gpus`: text of a TESSERA_SIM_GPUS file. `kubelet`: the node's, if it has one."""
         folder = self.folder / f"agent-{node}"
         (folder / "state").mkdir(parents=True, exist_ok=True)
         (folder / "pods").mkdir(exist_ok=True)
         (folder / "gpus").write_text(gpus)
         (port,) = free_ports(1)
+        command = [
+            self.programs / "tessera-agent", f"--node-name={node}", "--bind-address=127.0.0.1", f"--port={port}",
+            f"--kubeconfig={self.kubeconfig(f'agent-{node}', 'tessera-agent', node)}", "--interval=1",
+            f"--kubelet-pods-dir={kubelet.pods_folder if kubelet else folder / 'pods'}",
+            f"--nvml-library={self.programs.parent}/lib/sim/libnvidia-ml.so.1"]
         process = self.plane.run(
-            f"agent-{node}", self.programs / "tessera-agent",
-            f"--kubeconfig={self.kubeconfig(f'agent-{node}', 'tessera-agent', node)}", f"--node-name={node}",
-            "--bind-address=127.0.0.1", f"--port={port}", f"--kubelet-pods-dir={folder}/pods", "--interval=1",
-            f"--nvml-library={self.programs.parent}/lib/sim/libnvidia-ml.so.1",
+            f"agent-{node}", *(kubelet.enclosure.inside(*command) if kubelet else command),
             env={"TESSERA_SIM_GPUS": str(folder / "gpus"), "TESSERA_SIM_STATE": str(folder / "state")})
-        process.port = port
+        process.metrics_port = port
         return process
 
 
