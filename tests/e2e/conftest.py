@@ -132,5 +132,6 @@ def pytest_runtest_makereport(item, call):
     plane = item.funcargs.get("plane")
     if report.when == "call" and report.failed and plane is not None:
         for process in plane.processes:
-            if process.name.startswith("tessera") or process.name.split("-")[0] in ("webhook", "extender", "agent"):
+            if process.name.startswith("tessera") or process.name.split("-")[0] in (
+                    "webhook", "extender", "agent", "kubelet", "containerd"):
                 report.sections.append((f"end of {process.log}", process.tail()))

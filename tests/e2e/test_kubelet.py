@@ -40,10 +40,26 @@ def delivery(request, tessera, webhook, machine, version):
     """The way in which the library comes into containers, and a webhook that takes it."""
     if request.param == "image" and version == "1.34":
         pytest.skip("image volumes are off by default before Kubernetes 1.35")
+    # Stopped, because the API server keeps its connections.
+    webhook.stop()
     own = tessera.start_webhook(f"webhook-{request.param}", request.param)
+    reached(tessera, own)
     yield request.param
     own.stop()
     tessera.point_service_at(webhook.port)
+    webhook.start()
+    reached(tessera, webhook)
+
+
+def reached(tessera, webhook):
+    """Waits until the API server asks this one: it learns of endpoints by watching."""
+    count = lambda: tessera.metric(webhook, "tessera_webhook_requests_total")
+
+    def check():
+        before = count()
+        tessera.admin.create("pods", pods.slice_pod("trial", 1), dryRun="All")
+        return count() > before
+    wait_for("the API server to ask the webhook", check)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +80,9 @@ class Tenant:
 
     def __init__(self, plane, machine, name, memory_mib=300, cores=50):
         self._plane, self._machine = plane, machine
-        # NVIDIA's runtime shows a container the GPUs of NVIDIA_VISIBLE_DEVICES; for the simulated driver it is this one.
-        visible = {"name": "TESSERA_SIM_VISIBLE", "valueFrom": {
-            "fieldRef": {"fieldPath": "metadata.annotations['tessera.dev/c0-devices']"}}}
         body = pods.slice_pod(name, memory_mib, cores, namespace=NAMESPACE, terminationGracePeriodSeconds=1)
         body["spec"]["containers"] = [pods.container(
-            image=images.TENANT, securityContext={**pods.RESTRICTED, "readOnlyRootFilesystem": True}, env=[visible])]
+            image=images.TENANT, securityContext={**pods.RESTRICTED, "readOnlyRootFilesystem": True})]
         self.created = plane.admin.create("pods", body)
         wait_for(f"{name} to run", lambda: self.status()["state"].get("running"), 60, 0.2)
 

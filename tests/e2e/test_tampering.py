@@ -27,8 +27,18 @@ def tenant(cluster):
         return user.create("pods", pods.slice_pod("p", 3000, 50))
     wait_for("the tenant's rights", made)
     wait_for("bound", lambda: pods.bound_node(cluster, "p"))
+    wait_for("the API server to have learned of the policy", lambda: policy_holds(user))
     yield user
     cluster.delete("rolebindings", "tenant-edit")
+
+
+def policy_holds(user):
+    trial = {"metadata": {"annotations": {"tessera.dev/trial": "x"}}}
+    try:
+        user.patch("pods", "p", trial, dryRun="All")
+    except ApiError as error:
+        return "tessera.dev/" in error.message
+    return False
 
 
 def refused(action, *texts, code=None):

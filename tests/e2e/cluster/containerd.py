@@ -18,12 +18,13 @@ def _toml(value):
 class Containerd:
     """start(), then import_image() and a kubelet at `endpoint`. What stop() leaves ends with the enclosure."""
 
-    def __init__(self, run, enclosure, folder, binaries, plugins, pause):
+    def __init__(self, run, enclosure, folder, binaries, plugins, pause, runtimes):
         """`run`: starts a Process, see ControlPlane.run. `binaries`, `plugins`: folders with containerd's and CNI's
-        programs. `pause`: name of the image that holds a pod's namespaces."""
+        programs. `pause`: name of the image that holds a pod's namespaces. `runtimes`: handlers of RuntimeClasses beside runc, and
+        their programs."""
         self._run, self._enclosure, self.folder = run, enclosure, pathlib.Path(folder)
         self.binaries = pathlib.Path(binaries)
-        self._plugins, self._pause = plugins, pause
+        self._plugins, self._pause, self._runtimes = plugins, pause, runtimes
         self.folder.mkdir(parents=True)
         self.socket = self.folder / "containerd.sock"
         self.endpoint = f"unix://{self.socket}"
@@ -71,11 +72,12 @@ class Containerd:
                 "enable_unprivileged_ports": False, "enable_unprivileged_icmp": False, "cdi_spec_dirs": []},
             f"{runtime}.cni": {"use_internal_loopback": True, "bin_dirs": [str(self._plugins)], "conf_dir": f"{self.folder}/net.d"},
             f"{runtime}.containerd": {"default_runtime_name": "runc"},
-            f"{runtime}.containerd.runtimes.runc": {"runtime_type": "io.containerd.runc.v2"},
-            f"{runtime}.containerd.runtimes.runc.options": {
-                "BinaryName": shutil.which("runc"), "Root": f"{self.folder}/runc", "SystemdCgroup": False},
             "plugins.'io.containerd.internal.v1.opt'": {"path": f"{self.folder}/opt"},
         }
+        for name, program in {"runc": shutil.which("runc"), **self._runtimes}.items():
+            tables[f"{runtime}.containerd.runtimes.{name}"] = {"runtime_type": "io.containerd.runc.v2"}
+            tables[f"{runtime}.containerd.runtimes.{name}.options"] = {
+                "BinaryName": str(program), "Root": f"{self.folder}/runc", "SystemdCgroup": False}
         lines = []
         for name, table in tables.items():
             lines += [f"[{name}]"] if name else []

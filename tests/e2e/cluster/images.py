@@ -3,6 +3,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -11,6 +12,7 @@ import tarfile
 TENANT = "tessera.invalid/tenant:1"
 PAUSE = "tessera.invalid/pause:1"
 EPOCH = 1767225600  # the same files make the same image
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 
 @dataclasses.dataclass
@@ -74,7 +76,7 @@ def write(image, path):
     oci = "application/vnd.oci.image"
     layer = _layer(image)
     config = {
-        "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
+        "architecture": ARCHITECTURE, "os": "linux", "created": "2026-01-01T00:00:00Z",
         "config": {"Env": ["PATH=/bin"] + [f"{key}={value}" for key, value in image.env.items()], "WorkingDir": "/",
                    **({"Entrypoint": image.entrypoint} if image.entrypoint else {}),
                    **({"User": image.user} if image.user else {})},
@@ -85,7 +87,7 @@ def write(image, path):
                     "layers": [_blob(tar, layer, f"{oci}.layer.v1.tar")]}
         entry = _blob(tar, manifest, f"{oci}.manifest.v1+json")
         entry["annotations"] = {"io.containerd.image.name": image.name}
-        entry["platform"] = {"architecture": "amd64", "os": "linux"}
+        entry["platform"] = {"architecture": ARCHITECTURE, "os": "linux"}
         index = {"schemaVersion": 2, "mediaType": f"{oci}.index.v1+json", "manifests": [entry]}
         _add(tar, "index.json", json.dumps(index).encode())
         _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')

@@ -36,7 +36,8 @@ class Node:
         self.folder = tessera.plane.folder / "n"
         run = tessera.plane.run
         self._enclosure = host.Enclosure(run, self.folder / "enclosure", tessera.plane.folder.name)
-        self.runtime = Containerd(run, self._enclosure, self.folder / "containerd", containerd, plugins, images.PAUSE)
+        self.runtime = Containerd(run, self._enclosure, self.folder / "containerd", containerd, plugins, images.PAUSE,
+                                  {"nvidia": WORKLOAD / "simulated_nvidia_runtime"})
         self.kubelet = Kubelet(tessera.plane, self._enclosure, self.folder / "kubelet", name, self.runtime)
         self.agent = None
 

@@ -1,4 +1,5 @@
-/* Holds a pod's namespaces until it is told to end. Linked statically: its image is this file alone. */
+/* Holds a pod's namespaces until it is told to end. Linked statically: its image is this file
+ * alone. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -17,12 +17,14 @@ constexpr std::size_t kBlock = std::size_t{1} << 20;
 constexpr timespec kPause = {0, 200'000'000};
 
 std::string File(const char* path) {
-  char text[65536];
+  std::string text;
+  char part[4096];
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return "";
-  const ssize_t size = read(fd, text, sizeof text);
+  for (ssize_t size = 0; (size = read(fd, part, sizeof part)) > 0;) {
+    text.append(part, static_cast<std::size_t>(size));
+  }
   close(fd);
-  return {text, size > 0 ? static_cast<std::size_t>(size) : 0};
+  return text;
 }
 
 /// Everything that is quoted here is plain ASCII without quotes.
