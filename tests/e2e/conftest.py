@@ -53,7 +53,9 @@ def plane(version):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-e2e-"))
     plane = ControlPlane(folder, tool(f"kubernetes-{version}"), tool("etcd"), own_address())
     try:
-        yield plane.start()
+        plane.start()
+        plane.kubectl("apply", "--server-side", *[f"-f={path}" for path in sorted(tool("crds").glob("*.yaml"))])
+        yield plane
     finally:
         plane.stop()
         if os.environ.get("E2E_KEEP"):
