@@ -34,7 +34,8 @@ def test_pods_without_gpu_cause_no_call(api, tessera, webhook, verb):
         api.patch("pods", "plain", {"metadata": {"labels": {"seen": "yes"}}})
     assert reviews(tessera, webhook) == before
     api.create("pods", pods.slice_pod("gpu", 1000))
-    assert reviews(tessera, webhook) == before + 1
+    # Kubernetes 1.34 asks once more, as its own plugins changed the pod after us.
+    assert reviews(tessera, webhook) - before in (1, 2)
 
 
 def test_dry_run_is_mutated_and_stores_nothing(api, webhook):
