@@ -16,13 +16,6 @@ using binpack::Placement;
 using binpack::PodRequest;
 using contract::Assignment;
 
-Assignment MakeAssignment(const std::string& node, const PodRequest& request, Placement placement) {
-  return {.node = node,
-          .compute_policy = request.compute_policy,
-          .isolation = request.isolation,
-          .placement = std::move(placement)};
-}
-
 /// True if the GPUs are there, healthy, and have room for the reservation.
 bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
   return std::all_of(reservation.devices.begin(), reservation.devices.end(), [&](const auto& held) {
@@ -48,7 +41,7 @@ void Cache::Insert(const std::string& uid, Pod pod) {
   if (pod.assignment) {
     entry.Add(uid,
               pod.state == State::kHeld ? NodeEntry::Claim::kHeld : NodeEntry::Claim::kCommitted,
-              pod.reservation);
+              pod.reservation, pod.nominated ? pod.importance.priority : kFirmHold);
   } else {
     entry.AddUnreadable(uid);
   }
@@ -63,16 +56,6 @@ void Cache::Erase(const std::string& uid) {
   node->second.Remove(uid);
   if (node->second.idle()) nodes_.erase(node);
   pods_.erase(found);
-}
-
-void Cache::EndOldHolds() {
-  const auto now = clock_.Now();
-  for (; !deadlines_.empty() && deadlines_.front().at <= now; deadlines_.pop_front()) {
-    const Deadline& deadline = deadlines_.front();
-    const auto found = pods_.find(deadline.uid);
-    if (found == pods_.end() || found->second.state != State::kHeld) continue;
-    if (found->second.hold_number == deadline.hold_number) Erase(std::string(deadline.uid));
-  }
 }
 
 void Cache::SetNode(const std::string& name,
@@ -102,9 +85,11 @@ void Cache::RemoveNode(const std::string& name) {
 }
 
 void Cache::AddPod(const std::string& uid, const std::string& node,
-                   const Result<Assignment>& assignment, std::int64_t cpu_milli) {
+                   const Result<Assignment>& assignment, std::int64_t cpu_milli,
+                   const Importance& importance) {
   const std::lock_guard lock(mu_);
   Pod pod{.state = State::kBound, .node = node, .assignment = assignment};
+  pod.importance = importance;
   if (assignment) {
     pod.reservation = binpack::ReservationOf(assignment->placement, assignment->isolation);
     pod.reservation.cpu_milli = cpu_milli;
@@ -118,6 +103,7 @@ void Cache::AddPod(const std::string& uid, const std::string& node,
     if (same && old.state != State::kHeld) {
       known->second.state = State::kBound;
       known->second.assignment = assignment;
+      known->second.importance = importance;
       return;
     }
   }
@@ -127,45 +113,6 @@ void Cache::AddPod(const std::string& uid, const std::string& node,
 void Cache::RemovePod(const std::string& uid) {
   const std::lock_guard lock(mu_);
   Erase(uid);
-}
-
-std::optional<std::string> Cache::Hold(const std::string& uid,
-                                       const std::vector<std::string>& nodes,
-                                       const PodRequest& request) {
-  const std::lock_guard lock(mu_);
-  EndOldHolds();
-  const auto known = pods_.find(uid);
-  if (known != pods_.end() && known->second.state != State::kHeld) return std::nullopt;
-  Erase(uid);
-  for (const std::string& name : nodes) {
-    const auto entry = nodes_.find(name);
-    if (entry == nodes_.end() || !entry->second.refusal().empty()) continue;
-    auto placement = ChooseOn(entry->second.held(), request);
-    if (!placement) continue;
-    Pod pod{.node = name,
-            .assignment = MakeAssignment(name, request, *std::move(placement)),
-            .request = request};
-    pod.reservation = binpack::ReservationOf(pod.assignment->placement, request);
-    pod.hold_number = ++hold_number_;
-    deadlines_.push_back({clock_.Now() + options_.hold_time, uid, pod.hold_number});
-    Insert(uid, std::move(pod));
-    return name;
-  }
-  return std::nullopt;
-}
-
-void Cache::Drop(const std::string& uid) {
-  const std::lock_guard lock(mu_);
-  const auto known = pods_.find(uid);
-  if (known != pods_.end() && known->second.state == State::kHeld) Erase(uid);
-}
-
-std::optional<PodRequest> Cache::HeldRequest(const std::string& uid) {
-  const std::lock_guard lock(mu_);
-  EndOldHolds();
-  const auto known = pods_.find(uid);
-  if (known == pods_.end() || known->second.state != State::kHeld) return std::nullopt;
-  return known->second.request;
 }
 
 std::optional<std::string> Cache::NodeOf(const std::string& uid) const {

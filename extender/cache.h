@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "binpack/evict.h"
 #include "binpack/fragmentation.h"
 #include "binpack/gpu_preference.h"
 #include "binpack/types.h"
@@ -20,6 +20,7 @@
 #include "common/base/thread_annotations.h"
 #include "common/contract/assignment.h"
 #include "common/contract/inventory.h"
+#include "extender/importance.h"
 #include "extender/node_entry.h"
 #include "extender/snapshot.h"
 #include "extender/snapshot_maker.h"
@@ -34,6 +35,7 @@ namespace tessera::extender {
 ///      │  └── Drop, Hold ─────┘                             │ AbandonPod, RemovePod          │
 ///      └────────────────────────────────────────────────────┴──── RemovePod: gone, ended ────┘
 ///   AddPod leads from every state to bound; AssumePod leads from unknown to assumed as well.
+///   Nominate (preempt) leads from unknown or held to held, until the nomination ends.
 ///
 /// A held pod is counted by other pods' filters, but never keeps another pod's bind from a GPU. An
 /// assumed pod stays until the watch or ForgetPod speaks: never by time, since its write may have
@@ -62,16 +64,37 @@ class Cache {
   /// A bound pod that has not ended. An unreadable assignment closes the node until the pod is
   /// gone.
   void AddPod(const std::string& uid, const std::string& node,
-              const Result<contract::Assignment>& assignment, std::int64_t cpu_milli = 0);
+              const Result<contract::Assignment>& assignment, std::int64_t cpu_milli = 0,
+              const Importance& importance = {});
   /// A pod that is gone or has ended.
   void RemovePod(const std::string& uid);
 
   /// Holds GPUs of the first of `nodes` where the pod fits, after giving up what it held before.
-  /// Returns the node, or nothing. A pod that is assumed or bound holds nothing more.
+  /// Returns the node, or nothing. A pod that is assumed or bound holds nothing more; one that fits
+  /// nowhere keeps what it is nominated to.
   std::optional<std::string> Hold(const std::string& uid, const std::vector<std::string>& nodes,
-                                  const binpack::PodRequest& request);
-  /// Gives up the pod's hold, if it has one.
+                                  const binpack::PodRequest& request,
+                                  std::int32_t priority = kLowestPriority);
+  /// Gives up the pod's hold, if it has one that a filter made.
   void Drop(const std::string& uid);
+
+  /// A node as a pod that would preempt there sees it.
+  struct Occupancy {
+    binpack::NodeInfo node;  ///< without holds that yield to the pod
+    std::vector<binpack::Tenant> tenants{};
+  };
+  /// Nothing if the node is unknown or closed.
+  std::optional<Occupancy> OccupancyOf(const std::string& node, const std::string& uid,
+                                       std::int32_t priority);
+  /// Holds GPUs that others have still to leave for a pod that preempts, against pods of its own
+  /// and of lower priority. Ends by Hold, by SeeNomination, and after kNominationTime unless the
+  /// API server says until then that the pod is nominated to this node.
+  void Nominate(const std::string& uid, const std::string& node, const binpack::PodRequest& request,
+                std::int32_t priority, binpack::Placement placement);
+  static constexpr std::chrono::seconds kNominationTime{60};
+  /// The API server tells of an unbound pod, and the node that it is nominated to; empty: to none.
+  void SeeNomination(const std::string& uid, const std::string& node);
+
   /// What the pod asked for when it was held; nothing if the hold is over.
   std::optional<binpack::PodRequest> HeldRequest(const std::string& uid);
   /// The node that an assumed or bound pod is on.
@@ -124,13 +147,18 @@ class Cache {
     std::uint64_t kept_in = 0;                        ///< lists begun when it was last kept
     std::chrono::steady_clock::time_point kept_at{};  ///< when it was last kept
     std::uint64_t hold_number = 0;
+    Importance importance{};
+    bool nominated = false;  ///< held by Nominate
+    bool confirmed = false;  ///< and the API server says so too
   };
   struct Deadline {
-    std::chrono::steady_clock::time_point at;
     std::string uid;
     std::uint64_t hold_number;
   };
 
+  static contract::Assignment MakeAssignment(const std::string& node,
+                                             const binpack::PodRequest& request,
+                                             binpack::Placement placement);
   /// True while a write of this assumed pod may be on its way.
   bool MayArrive(const Pod& pod) const;
   /// The entry, made if need be; its view will be made anew.
@@ -138,6 +166,8 @@ class Cache {
   void Insert(const std::string& uid, Pod pod);
   void Erase(const std::string& uid);
   void EndOldHolds();
+  /// Inserts a hold and sets its time limit.
+  void InsertHold(const std::string& uid, Pod pod, std::chrono::milliseconds time);
   std::optional<binpack::Placement> ChooseOn(const binpack::NodeInfo& node,
                                              const binpack::PodRequest& request) const;
   std::optional<binpack::Placement> ChooseFor(const std::string& uid, const NodeEntry& entry,
@@ -148,7 +178,7 @@ class Cache {
   mutable std::mutex mu_;
   std::unordered_map<std::string, Pod> pods_ TESSERA_GUARDED_BY(mu_);
   std::map<std::string, NodeEntry> nodes_ TESSERA_GUARDED_BY(mu_);
-  std::deque<Deadline> deadlines_ TESSERA_GUARDED_BY(mu_);  ///< in order of time
+  std::multimap<std::chrono::steady_clock::time_point, Deadline> deadlines_ TESSERA_GUARDED_BY(mu_);
   std::uint64_t hold_number_ TESSERA_GUARDED_BY(mu_) = 0;
   std::uint64_t lists_ TESSERA_GUARDED_BY(mu_) = 0;  ///< begun so far
   SnapshotMaker snapshots_ TESSERA_GUARDED_BY(mu_);

@@ -7,9 +7,10 @@ namespace {
 
 constexpr std::string_view kNotKnownYet = "the node is not known yet";
 
-bool Holds(const NodeView& view, std::string_view pod) {
-  return std::any_of(view.holds.begin(), view.holds.end(),
-                     [&](const TentativeHold& hold) { return hold.pod == pod; });
+bool SomeYield(const NodeView& view, const WirePod& pod) {
+  return std::any_of(view.holds.begin(), view.holds.end(), [&](const TentativeHold& hold) {
+    return NodeView::Yields(hold, pod.uid, pod.priority);
+  });
 }
 
 Verdict OfSimulated(const WireNode& node, const VerdictCache::Reader& verdicts) {
@@ -33,10 +34,11 @@ void JudgeAll(const ExtenderArgs& args, VerdictCache::Reader& verdicts,
   const auto known = [&](const std::string& name) {
     const auto node = snapshot.NumberOf(name);
     if (!node) return false;
-    if (snapshot.node(*node).has_holds && Holds(snapshot.view(*node), args.pod.uid)) {
+    if (snapshot.node(*node).has_holds && SomeYield(snapshot.view(*node), args.pod)) {
       const NodeView& view = snapshot.view(*node);
-      each(name, view.refusal.empty() ? verdicts.Fresh(view.HeldByOthers(args.pod.uid))
-                                      : Verdict{.refusal = view.refusal});
+      each(name, view.refusal.empty()
+                     ? verdicts.Fresh(view.HeldByOthers(args.pod.uid, args.pod.priority))
+                     : Verdict{.refusal = view.refusal});
     } else {
       each(name, verdicts.Of(*node));
     }

@@ -88,7 +88,7 @@ Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
   }
   std::vector<std::string> names = Best(std::move(fitting), options_.limit);
   // A pod that the webhook has not seen cannot be bound: see Bind.
-  if (args.pod.managed) cache_.Hold(args.pod.uid, names, request);
+  if (args.pod.managed) cache_.Hold(args.pod.uid, names, request, args.pod.priority);
   if (names.empty() && on_rejected_) on_rejected_(reasons);
   FilterResult result = Passing(args, std::move(names));
   reasons.Write(result);

@@ -22,6 +22,7 @@ struct Options {
   extender::ServiceOptions service;
   double reservation_ttl_seconds = 10;
   double bind_timeout_seconds = 4;
+  double idle_limit_seconds = 10;
 };
 
 std::chrono::milliseconds Millis(double seconds) {
@@ -45,6 +46,11 @@ void AddOptions(CLI::App& cli, Options& options) {
          "--bind-timeout", options.bind_timeout_seconds,
          "Seconds after which a bind writes nothing more; below kube-scheduler's httpTimeout")
       ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  cli.add_option("--idle-limit", options.idle_limit_seconds,
+                 "Seconds without a filter or bind after which all pods are listed before the next "
+                 "filter; below the scheduler's lease duration; 0: never")
+      ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
   cli.add_option("--watch-other-pods", options.service.watch_other_pods,
                  "Watch pods without GPUs too, to know what CPU is left on GPU nodes; false: in "
@@ -101,5 +107,6 @@ int main(int argc, char** argv) {
   options.service.metrics_http = options.metrics.Http();
   options.service.hold_time = Millis(options.reservation_ttl_seconds);
   options.service.bind_timeout = Millis(options.bind_timeout_seconds);
+  options.service.idle_limit = Millis(options.idle_limit_seconds);
   return Run(options, shutdown);
 }

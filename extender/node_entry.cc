@@ -46,9 +46,10 @@ void NodeEntry::MarkRemoved() {
   Rebuild();
 }
 
-void NodeEntry::Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation) {
+void NodeEntry::Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation,
+                    std::int64_t priority) {
   Remove(uid);
-  claims_.emplace(uid, Entry{claim, reservation});
+  claims_.emplace(uid, Entry{claim, reservation, priority});
   Reserve(held_, reservation);
   if (claim == Claim::kCommitted) Reserve(committed_, reservation);
   view_ = nullptr;
@@ -70,12 +71,22 @@ void NodeEntry::Remove(const std::string& uid) {
   view_ = nullptr;
 }
 
-NodeInfo NodeEntry::HeldByOthers(const std::string& uid) const {
+NodeInfo NodeEntry::HeldByOthers(std::string_view uid, std::int32_t priority) const {
   NodeInfo node = held_;
-  const auto own = claims_.find(uid);
-  if (own != claims_.end() && own->second.claim == Claim::kHeld)
-    Release(node, own->second.reservation);
+  for (const auto& [pod, entry] : claims_) {
+    if (entry.claim != Claim::kHeld) continue;
+    if (NodeView::Yields({pod, {}, entry.priority}, uid, priority))
+      Release(node, entry.reservation);
+  }
   return node;
+}
+
+std::vector<std::string> NodeEntry::Committed() const {
+  std::vector<std::string> pods;
+  for (const auto& [pod, entry] : claims_) {
+    if (entry.claim == Claim::kCommitted) pods.push_back(pod);
+  }
+  return pods;
 }
 
 std::string_view NodeEntry::refusal() const {
@@ -108,7 +119,8 @@ std::shared_ptr<const NodeView> NodeEntry::View(const binpack::Workload& workloa
   view->held = held_;
   view->pods = static_cast<int>(unreadable_.size());
   for (const auto& [uid, entry] : claims_) {
-    if (entry.claim == Claim::kHeld) view->holds.push_back({uid, entry.reservation});
+    if (entry.claim == Claim::kHeld)
+      view->holds.push_back({uid, entry.reservation, entry.priority});
     view->pods += entry.claim == Claim::kCommitted ? 1 : 0;
   }
   view->fragmentation = binpack::Measure(binpack::RestsOf(committed_), workload);

@@ -5,6 +5,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "binpack/fragmentation.h"
 #include "binpack/node.h"
@@ -38,15 +40,20 @@ class NodeEntry {
   /// without an inventory does not.
   bool SetOtherCpu(std::int64_t milli);
   void MarkRemoved();
-  void Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation);
+  /// `priority`: of a hold that yields to pods of a higher one.
+  void Add(const std::string& uid, Claim claim, const binpack::Reservation& reservation,
+           std::int64_t priority = kFirmHold);
   /// A bound pod whose assignment nobody can read.
   void AddUnreadable(const std::string& uid);
   void Remove(const std::string& uid);
 
+  /// The pods that hold something for good.
+  std::vector<std::string> Committed() const;
   const binpack::NodeInfo& committed() const { return committed_; }
   const binpack::NodeInfo& held() const { return held_; }
-  /// `held` without the hold of `uid`.
-  binpack::NodeInfo HeldByOthers(const std::string& uid) const;
+  /// As NodeView::HeldByOthers.
+  binpack::NodeInfo HeldByOthers(std::string_view uid,
+                                 std::int32_t priority = kLowestPriority) const;
   std::string_view refusal() const;
 
   bool dirty() const { return view_ == nullptr; }
@@ -57,6 +64,7 @@ class NodeEntry {
   struct Entry {
     Claim claim;
     binpack::Reservation reservation;
+    std::int64_t priority;
   };
 
   void Rebuild();

@@ -91,6 +91,14 @@ void Reasons::Write(FilterResult& result) const {
   }
 }
 
+std::string Reasons::Summary() const {
+  std::string text;
+  for (const Group& group : groups_) {
+    text += (text.empty() ? "" : ", ") + std::to_string(group.nodes.size()) + " " + Word(group);
+  }
+  return text;
+}
+
 std::map<std::string_view, int> Reasons::Counts() const {
   std::map<std::string_view, int> counts;
   for (const Group& group : groups_) {
@@ -99,6 +107,16 @@ std::map<std::string_view, int> Reasons::Counts() const {
     for (const Shortage shortage : group.shortages) counts[ShortageLabel(shortage)] += nodes;
   }
   return counts;
+}
+
+bool TellsReason(std::string_view text) {
+  const auto has = [&](std::string_view reason) {
+    return text.find(reason) != std::string_view::npos;
+  };
+  return has(kRefusalUnknownAssignment) || has(kRefusalBadInventory) || has(kRefusalNoInventory) ||
+         std::any_of(kLabels.begin(), kLabels.end(), [&](const auto& label) {
+           return has(std::string(binpack::ReasonText(label.first)) + ": ");
+         });
 }
 
 std::string_view ShortageLabel(Shortage shortage) {

@@ -22,6 +22,8 @@ class Reasons {
   void Add(std::string_view node, const Verdict& verdict);
   /// Fills failed and failed_and_unresolvable.
   void Write(FilterResult& result) const;
+  /// All of them in one line, as kube-scheduler would: "1 insufficient GPU memory: …, 2 …".
+  std::string Summary() const;
   /// Nodes by shortage, for the metric; refusals count under "closed".
   std::map<std::string_view, int> Counts() const;
 
@@ -42,6 +44,8 @@ class Reasons {
   std::map<Kind, binpack::Insufficient> nearest_;
 };
 
+/// True if the text has a reason of ours in it.
+bool TellsReason(std::string_view text);
 /// A short constant name of a shortage, for metrics: "memory".
 std::string_view ShortageLabel(binpack::Shortage shortage);
 /// All of them, and "closed".

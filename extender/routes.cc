@@ -14,8 +14,8 @@ using OnError = std::function<std::string(std::string_view error)>;
 
 }  // namespace
 
-void AddRoutes(http::Server& server, const Filter& filter, const Prioritize& prioritize,
-               const Bind& bind, http::Metrics& metrics, const Clock& clock) {
+void AddRoutes(http::Server& server, const Verbs& verbs, http::Metrics& metrics,
+               const Clock& clock) {
   const auto add = [&](const std::string& name, const Verb& verb, const OnError& on_error) {
     server.Route(
         "POST", "/" + name, [name, verb, on_error, &metrics, &clock](const http::Request& request) {
@@ -29,7 +29,7 @@ void AddRoutes(http::Server& server, const Filter& filter, const Prioritize& pri
   };
   add(
       "filter",
-      [&filter](std::string_view body) {
+      [&filter = verbs.filter](std::string_view body) {
         return ParseExtenderArgs(body)
             .and_then([&](const ExtenderArgs& args) { return filter.Handle(args); })
             .map(FilterResultJson);
@@ -37,19 +37,27 @@ void AddRoutes(http::Server& server, const Filter& filter, const Prioritize& pri
       FilterErrorJson);
   add(
       "prioritize",
-      [&prioritize](std::string_view body) {
+      [&prioritize = verbs.prioritize](std::string_view body) {
         return ParseExtenderArgs(body).map(
             [&](const ExtenderArgs& args) { return HostPrioritiesJson(prioritize.Handle(args)); });
       },
       [](std::string_view) { return std::string("[]"); });
   add(
       "bind",
-      [&bind](std::string_view body) {
+      [&bind = verbs.bind](std::string_view body) {
         return ParseBindingArgs(body)
             .and_then([&](const BindingArgs& args) { return bind.Handle(args); })
             .map([] { return BindingResultJson(""); });
       },
       BindingResultJson);
+  add(
+      "preempt",
+      [&preempt = verbs.preempt](std::string_view body) {
+        return ParsePreemptionArgs(body)
+            .and_then([&](const PreemptionArgs& args) { return preempt.Handle(args); })
+            .map(PreemptionResultJson);
+      },
+      [](std::string_view) { return PreemptionResultJson({}); });
 }
 
 }  // namespace tessera::extender

@@ -9,14 +9,23 @@
 #include "common/base/log.h"
 #include "common/http/metrics.h"
 #include "common/kube/reflector.h"
+#include "extender/idle_guard.h"
 #include "extender/metrics.h"
 #include "extender/other_pods.h"
+#include "extender/pending_events.h"
 #include "extender/ranking.h"
 #include "extender/routes.h"
 #include "extender/watch.h"
 #include "extender/workload_file.h"
 
 namespace tessera::extender {
+namespace {
+
+/// How long a filter waits for a list of all pods; below kube-scheduler's httpTimeout.
+constexpr std::chrono::seconds kListTime{2};
+
+}  // namespace
+
 struct Service::Impl {
   Impl(kube::Client& watch, kube::Client& bind_client, const Clock& clock,
        const ServiceOptions& options)
@@ -28,12 +37,22 @@ struct Service::Impl {
                 }),
         cache(clock,
               {.hold_time = options.hold_time, .preference = [this] { return ranking.model(); }}),
+        events(watch, clock, cache, ranking, verdicts),
         nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
-        pods(watch, std::string(kPodsPath), PodHandlers(cache)),
+        pods(watch, std::string(kPodsPath),
+             PodHandlers(cache, [this](const auto& pod) { Explain(pod); })),
+        idle(clock, options.idle_limit,
+             {.request = [this] { return pods.RequestList(); },
+              .wait = [this](std::uint64_t ticket) { return pods.AwaitList(ticket, kListTime); }}),
         filter(
-            cache, ranking, verdicts, {.limit = options.filter_limit}, [this] { return synced(); },
+            cache, ranking, verdicts, {.limit = options.filter_limit},
+            [this] { return synced() && idle.Enter(); },
             [this](const Reasons& reasons) { rejections.Count(reasons); }),
-        bind(bind_client, cache, clock, options.bind_timeout, [this] { return synced(); }),
+        bind(bind_client, cache, clock, options.bind_timeout,
+             [this] {
+               idle.Touch();
+               return synced();
+             }),
         server(options.http) {
     if (!ranking.restored()) {
       log::Warn("the saved workload cannot be read; it is learned anew",
@@ -42,7 +61,7 @@ struct Service::Impl {
     if (options.watch_other_pods) {
       other_pods.emplace(watch, std::string(kOtherPodsPath), OtherPodHandlers(cache));
     }
-    AddRoutes(server, filter, prioritize, bind, metrics, clock);
+    AddRoutes(server, {filter, prioritize, bind, preempt}, metrics, clock);
     AddState(server);
     if (options.metrics_http) AddState(metrics_server.emplace(*options.metrics_http));
   }
@@ -53,22 +72,28 @@ struct Service::Impl {
       return metrics.Render() + prometheus::TextSerializer{}.Serialize(cluster.Collect());
     });
   }
+  void Explain(const rapidjson::Value& pod) {
+    if (auto untold = ReadUntold(pod)) events.Tell(*std::move(untold));
+  }
   bool synced() const { return nodes.synced() && pods.synced(); }
 
   kube::Client& watch_client;
   std::mutex workload_mu;  ///< one writer of the workload's file
   Ranking ranking;
   Cache cache;
+  VerdictCache verdicts;
+  PendingEvents events;
   kube::Reflector nodes;
   kube::Reflector pods;
+  IdleGuard idle;
   std::optional<kube::Reflector> other_pods;  ///< for scores only: nothing waits for it
   http::Metrics metrics{"extender"};
   RejectionMetrics rejections{metrics.registry()};
   const ClusterMetrics cluster{cache};
-  VerdictCache verdicts;
   const Filter filter;
   const Prioritize prioritize{cache, ranking, verdicts};
   const Bind bind;
+  const Preempt preempt{cache, ranking, [this] { return synced(); }};
   // The servers are last: their threads use all the others.
   http::Server server;
   std::optional<http::Server> metrics_server;
@@ -86,6 +111,7 @@ Result<int> Service::Start() {
   if (impl_->metrics_server) {
     TESSERA_TRY(impl_->metrics_port, impl_->metrics_server->Start());
   }
+  impl_->events.Start();
   impl_->nodes.Start();
   impl_->pods.Start();
   if (impl_->other_pods) impl_->other_pods->Start();
@@ -104,6 +130,7 @@ void Service::Stop() {
   impl_->watch_client.Shutdown();
   if (impl_->other_pods) impl_->other_pods->Stop();
   impl_->pods.Stop();
+  impl_->events.Stop();
   impl_->nodes.Stop();
 }
 

@@ -19,6 +19,8 @@ struct ServiceOptions {
   int filter_limit = 8;
   std::chrono::milliseconds hold_time{10'000};
   std::chrono::milliseconds bind_timeout{4'000};
+  /// Who was not asked for so long lists all pods before its next filter; 0: never.
+  std::chrono::milliseconds idle_limit{10'000};
   bool watch_other_pods = true;  ///< for the CPU that pods without GPUs take of GPU nodes
   std::string workload_file{};   ///< keeps what was learned of the workload; empty: nothing does
 };

@@ -2,10 +2,10 @@
 
 namespace tessera::extender {
 
-binpack::NodeInfo NodeView::HeldByOthers(std::string_view pod) const {
+binpack::NodeInfo NodeView::HeldByOthers(std::string_view pod, std::int32_t priority) const {
   binpack::NodeInfo node = held;
   for (const TentativeHold& hold : holds) {
-    if (hold.pod == pod) binpack::Release(node, hold.reservation);
+    if (Yields(hold, pod, priority)) binpack::Release(node, hold.reservation);
   }
   return node;
 }

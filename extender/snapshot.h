@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,10 +17,15 @@
 
 namespace tessera::extender {
 
-/// A reservation that a filter made and no bind has confirmed.
+inline constexpr std::int32_t kLowestPriority = std::numeric_limits<std::int32_t>::min();
+/// Of a hold that counts whatever the priority of who asks.
+inline constexpr std::int64_t kFirmHold = std::int64_t{1} << 32;
+
+/// A reservation that a filter or a preemption made and no bind has confirmed.
 struct TentativeHold {
   std::string pod;  ///< its uid
   binpack::Reservation reservation;
+  std::int64_t priority = kFirmHold;  ///< pods of a higher one do not count it
 };
 
 /// One node at one moment. Immutable, so any thread may read it.
@@ -35,8 +41,13 @@ struct NodeView {
   int pods = 0;                            ///< bound and assumed
   bool over_committed = false;             ///< more is committed on some GPU than it has
 
-  /// `held` without what `pod` holds itself.
-  binpack::NodeInfo HeldByOthers(std::string_view pod) const;
+  /// True if a pod with this uid and priority does not count the hold: its own, or one that yields.
+  static bool Yields(const TentativeHold& hold, std::string_view pod, std::int32_t priority) {
+    return hold.pod == pod || hold.priority < priority;
+  }
+  /// `held` without the holds that yield to `pod`.
+  binpack::NodeInfo HeldByOthers(std::string_view pod,
+                                 std::int32_t priority = kLowestPriority) const;
 };
 
 /// All nodes at one moment, numbered from 0. Immutable. Blocks of nodes that did not change are

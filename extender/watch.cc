@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "common/base/log.h"
 #include "common/contract/cpu.h"
@@ -21,12 +22,13 @@ struct Listing {
 
 }  // namespace
 
-kube::ReflectorHandlers PodHandlers(Cache& cache) {
+kube::ReflectorHandlers PodHandlers(Cache& cache, OnPod on_pod) {
   const auto listing = std::make_shared<Listing>();
   return {.on_upsert =
-              [&cache, listing](const rapidjson::Value& pod) {
+              [&cache, listing, on_pod = std::move(on_pod)](const rapidjson::Value& pod) {
                 if (listing->open) listing->uids.emplace(kube::Uid(pod));
                 ApplyPod(cache, pod);
+                if (on_pod) on_pod(pod);
               },
           .on_delete = [&cache](std::string_view,
                                 std::string_view uid) { cache.RemovePod(std::string(uid)); },
@@ -57,7 +59,10 @@ void ApplyPod(Cache& cache, const rapidjson::Value& pod) {
     return;
   }
   const std::string node = NodeNameOf(pod);
-  if (node.empty()) return;
+  if (node.empty()) {
+    cache.SeeNomination(meta->uid, NominatedNodeOf(pod));
+    return;
+  }
   const std::string key = meta->ns + "/" + meta->name;
   const auto assignment = ReadAssignment(pod);
   if (!assignment) {
@@ -73,7 +78,7 @@ void ApplyPod(Cache& cache, const rapidjson::Value& pod) {
                 {"uid", meta->uid},
                 {"reason", assignment->error().message}});
   }
-  cache.AddPod(meta->uid, node, *assignment, contract::PodCpuMilli(pod));
+  cache.AddPod(meta->uid, node, *assignment, contract::PodCpuMilli(pod), ImportanceOf(pod));
 }
 
 void ApplyNode(Cache& cache, const rapidjson::Value& node) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string_view>
 
 #include "common/json/json.h"
@@ -15,8 +16,11 @@ inline constexpr std::string_view kPodsPath =
     "/api/v1/pods?labelSelector=tessera.dev%2Fmanaged%3Dtrue";
 inline constexpr std::string_view kNodesPath = "/api/v1/nodes";
 
+/// Told of each added or changed pod, after the cache.
+using OnPod = std::function<void(const rapidjson::Value& pod)>;
+
 /// Tells the cache of all pods, and what a new list finds missing. `cache` must outlive them.
-kube::ReflectorHandlers PodHandlers(Cache& cache);
+kube::ReflectorHandlers PodHandlers(Cache& cache, OnPod on_pod = {});
 kube::ReflectorHandlers NodeHandlers(Cache& cache);
 
 /// Added or changed. A bound pod holds what its assignment says; one that has ended holds nothing,

@@ -12,16 +12,9 @@ using rapidjson::Value;
 
 Result<WirePod> ParsePod(const Value& args) {
   TESSERA_TRY(const auto* pod, json::GetObject(args, "Pod"));
-  const auto meta = ReadMeta(*pod);
-  if (!meta) return Fail(meta.error().code, "Pod." + meta.error().message);
-  WirePod out{
-      .uid = meta->uid, .ns = meta->ns, .name = meta->name, .managed = false, .request = {}};
-  if (out.uid.empty()) out.uid = out.key();
-  out.managed = IsManaged(*pod);
-  auto request = contract::DecodePodRequest(*pod);
-  if (!request) return Wrap(request.error(), "pod " + out.key());
-  out.request = *std::move(request);
-  return out;
+  if (const auto meta = ReadMeta(*pod); !meta)
+    return Fail(meta.error().code, "Pod." + meta.error().message);
+  return ReadPod(*pod);
 }
 
 Result<std::vector<std::string>> ParseNames(const Value& list) {
@@ -47,6 +40,31 @@ Result<std::vector<WireNode>> ParseNodes(const Value& list) {
     nodes.push_back({meta->name, json::Dump(object), ReadInventory(object)});
   }
   return nodes;
+}
+
+/// A MetaPod's UID, or that of a whole pod.
+Result<std::string> ParseVictim(const Value& pod) {
+  if (json::Find(pod, "UID") != nullptr) return json::GetString(pod, "UID");
+  TESSERA_TRY(const auto meta, ReadMeta(pod));
+  return meta.uid;
+}
+
+Result<NodeVictims> ParseNodeVictims(std::string_view name, const Value& victims) {
+  const std::string where(name);
+  NodeVictims node{.node = where};
+  if (json::Find(victims, "Pods") == nullptr) return node;
+  const auto pods = json::GetArray(victims, "Pods");
+  if (!pods) return Wrap(pods.error(), where);
+  for (const Value& pod : (*pods)->GetArray()) {
+    auto uid = ParseVictim(pod);
+    if (!uid) return Wrap(uid.error(), where + ": Pods");
+    if (uid->empty()) return Fail(Errc::kInvalidArgument, where + ": Pods: a pod has no uid");
+    node.uids.push_back(*std::move(uid));
+  }
+  const auto violations = json::GetIntOr(victims, "NumPDBViolations", 0);
+  if (!violations) return Wrap(violations.error(), where);
+  node.pdb_violations = *violations;
+  return node;
 }
 
 void WriteFailed(json::Writer& writer, std::string_view key,
@@ -87,6 +105,22 @@ void WriteNodes(json::Writer& writer, const FilterResult& result) {
 
 }  // namespace
 
+Result<WirePod> ReadPod(const Value& pod) {
+  TESSERA_TRY(const auto meta, ReadMeta(pod));
+  WirePod out{.uid = meta.uid,
+              .ns = meta.ns,
+              .name = meta.name,
+              .managed = false,
+              .priority = PriorityOf(pod),
+              .request = {}};
+  if (out.uid.empty()) out.uid = out.key();
+  out.managed = IsManaged(pod);
+  auto request = contract::DecodePodRequest(pod);
+  if (!request) return Wrap(request.error(), "pod " + out.key());
+  out.request = *std::move(request);
+  return out;
+}
+
 Result<ExtenderArgs> ParseExtenderArgs(std::string_view text) {
   TESSERA_TRY(const auto document, json::Parse(text));
   ExtenderArgs args;
@@ -124,6 +158,24 @@ Result<BindingArgs> ParseBindingArgs(std::string_view text) {
       return Fail(Errc::kInvalidArgument, std::string(field) + " is not a Kubernetes name");
   }
   return args;
+}
+
+Result<PreemptionArgs> ParsePreemptionArgs(std::string_view text) {
+  TESSERA_TRY(const auto document, json::Parse(text));
+  PreemptionArgs args;
+  TESSERA_TRY(args.pod, ParsePod(document));
+  for (const char* field : {"NodeNameToMetaVictims", "NodeNameToVictims"}) {
+    if (json::Find(document, field) == nullptr) continue;
+    TESSERA_TRY(const auto* nodes, json::GetObject(document, field));
+    for (const auto& member : nodes->GetObject()) {
+      auto node = ParseNodeVictims(json::View(member.name), member.value);
+      if (!node) return Wrap(node.error(), field);
+      args.nodes.push_back(*std::move(node));
+    }
+    return args;
+  }
+  return Fail(Errc::kInvalidArgument,
+              "NodeNameToMetaVictims and NodeNameToVictims are both missing");
 }
 
 std::string FilterResultJson(const FilterResult& result) {
@@ -172,6 +224,32 @@ std::string BindingResultJson(std::string_view error) {
   writer.StartObject();
   writer.Key("Error");
   writer.String(error);
+  writer.EndObject();
+  return writer.Take();
+}
+
+std::string PreemptionResultJson(const std::vector<NodeVictims>& nodes) {
+  json::Writer writer;
+  writer.StartObject();
+  writer.Key("NodeNameToMetaVictims");
+  writer.StartObject();
+  for (const NodeVictims& node : nodes) {
+    writer.Key(node.node);
+    writer.StartObject();
+    writer.Key("Pods");
+    writer.StartArray();
+    for (const std::string& uid : node.uids) {
+      writer.StartObject();
+      writer.Key("UID");
+      writer.String(uid);
+      writer.EndObject();
+    }
+    writer.EndArray();
+    writer.Key("NumPDBViolations");
+    writer.Int(node.pdb_violations);
+    writer.EndObject();
+  }
+  writer.EndObject();
   writer.EndObject();
   return writer.Take();
 }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <rapidjson/document.h>
 
 #include "binpack/types.h"
 #include "common/base/result.h"
@@ -19,6 +22,7 @@ struct WirePod {
   std::string ns;
   std::string name;
   bool managed = false;  ///< has the label of pods that the webhook has made runnable
+  std::int32_t priority = 0;
   binpack::PodRequest request;
 
   std::string key() const { return ns + "/" + name; }
@@ -58,6 +62,20 @@ struct HostPriority {
   std::int64_t score = 0;
 };
 
+/// A node that kube-scheduler would evict pods from: one entry of NodeNameToMetaVictims, or of
+/// NodeNameToVictims.
+struct NodeVictims {
+  std::string node;
+  std::vector<std::string> uids{};
+  std::int64_t pdb_violations = 0;
+};
+
+/// ExtenderPreemptionArgs.
+struct PreemptionArgs {
+  WirePod pod;
+  std::vector<NodeVictims> nodes;
+};
+
 /// ExtenderBindingArgs.
 struct BindingArgs {
   std::string ns;
@@ -68,13 +86,18 @@ struct BindingArgs {
   std::string key() const { return ns + "/" + name; }
 };
 
+/// A pod as the API server has it. `metadata` must be there.
+Result<WirePod> ReadPod(const rapidjson::Value& pod);
 Result<ExtenderArgs> ParseExtenderArgs(std::string_view text);
 Result<BindingArgs> ParseBindingArgs(std::string_view text);
+Result<PreemptionArgs> ParsePreemptionArgs(std::string_view text);
 
 std::string FilterResultJson(const FilterResult& result);
 std::string FilterErrorJson(std::string_view error);
 std::string HostPrioritiesJson(const std::vector<HostPriority>& scores);
 /// ExtenderBindingResult; an empty error means bound.
 std::string BindingResultJson(std::string_view error);
+/// ExtenderPreemptionResult. It has no field for an error: without a node nobody is evicted.
+std::string PreemptionResultJson(const std::vector<NodeVictims>& nodes);
 
 }  // namespace tessera::extender

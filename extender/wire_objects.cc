@@ -1,6 +1,7 @@
 #include "extender/wire_objects.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include "common/contract/names.h"
 #include "common/json/json.h"
@@ -15,6 +16,14 @@ std::optional<std::string_view> Text(const Value& object,
   const Value* found = json::FindPath(object, path);
   if (found == nullptr || !found->IsString()) return std::nullopt;
   return json::View(*found);
+}
+
+/// Of a time as Kubernetes writes it, "2026-11-22T13:05:00Z"; 0 for any other text.
+std::int64_t SecondsOf(std::optional<std::string_view> text) {
+  std::tm time{};
+  if (!text || strptime(std::string(*text).c_str(), "%Y-%m-%dT%H:%M:%SZ", &time) == nullptr)
+    return 0;
+  return timegm(&time);
 }
 
 }  // namespace
@@ -54,6 +63,23 @@ std::string NodeNameOf(const Value& pod) {
 bool HasEnded(const Value& pod) {
   const auto phase = Text(pod, {"status", "phase"});
   return phase == "Succeeded" || phase == "Failed";
+}
+
+std::int32_t PriorityOf(const Value& pod) {
+  const Value* priority = json::FindPath(pod, {"spec", "priority"});
+  return priority != nullptr && priority->IsInt() ? priority->GetInt() : 0;
+}
+
+Importance ImportanceOf(const Value& pod) {
+  std::int64_t started = SecondsOf(Text(pod, {"status", "startTime"}));
+  if (started == 0) started = SecondsOf(Text(pod, {"metadata", "creationTimestamp"}));
+  return {.priority = PriorityOf(pod),
+          .started = started,
+          .terminating = Text(pod, {"metadata", "deletionTimestamp"}).has_value()};
+}
+
+std::string NominatedNodeOf(const Value& pod) {
+  return std::string(Text(pod, {"status", "nominatedNodeName"}).value_or(""));
 }
 
 std::optional<Result<contract::Assignment>> ReadAssignment(const Value& pod) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "common/base/result.h"
 #include "common/contract/assignment.h"
 #include "common/contract/inventory.h"
+#include "extender/importance.h"
 
 /// The parts of Kubernetes objects that the extender reads and writes.
 namespace tessera::extender {
@@ -30,6 +32,12 @@ bool IsManaged(const rapidjson::Value& pod);
 std::string NodeNameOf(const rapidjson::Value& pod);
 /// True if the pod has ended: status.phase Succeeded or Failed.
 bool HasEnded(const rapidjson::Value& pod);
+/// spec.priority; 0 if it has none or one that cannot be read.
+std::int32_t PriorityOf(const rapidjson::Value& pod);
+/// What a preemption weighs a pod by.
+Importance ImportanceOf(const rapidjson::Value& pod);
+/// status.nominatedNodeName, or empty.
+std::string NominatedNodeOf(const rapidjson::Value& pod);
 /// What the assignment annotation says; nothing if the pod has none.
 std::optional<Result<contract::Assignment>> ReadAssignment(const rapidjson::Value& pod);
 /// What the node's inventory annotation says; nothing if the node has none.

@@ -1,5 +1,8 @@
 #include "common/kube/events.h"
 
+#include <array>
+#include <cstdint>
+#include <cstdio>
 #include <utility>
 
 #include "common/base/log.h"
@@ -22,6 +25,13 @@ std::string EventName(const Event& event) {
   std::string name = event.regarding.name.substr(0, 200) + ".";
   for (int i = 0; i < 16; ++i) name += kHex[static_cast<std::size_t>(RandomUnit() * 16)];
   return name;
+}
+
+/// FNV-1a: the same in every build and process.
+std::uint64_t Hash(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
 }
 
 /// At most `limit` bytes, not in the middle of a UTF-8 character.
@@ -65,6 +75,16 @@ std::string EventJson(const Event& event, std::string_view name, std::string_vie
   out.EndObject();
   out.EndObject();
   return out.Take();
+}
+
+std::string StableEventName(const Event& event) {
+  std::string name = event.regarding.name.substr(0, 200);
+  while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
+  std::array<char, 20> hash{};
+  std::snprintf(hash.data(), hash.size(), ".%016llx",
+                static_cast<unsigned long long>(
+                    Hash(event.regarding.uid + "/" + event.reason + "/" + event.note)));
+  return name + hash.data();
 }
 
 EventRecorder::EventRecorder(Client& client, const Clock& clock, std::string controller,

@@ -36,6 +36,10 @@ struct Event {
 std::string EventJson(const Event& event, std::string_view name, std::string_view controller,
                       std::string_view instance, std::chrono::system_clock::time_point now);
 
+/// The same for the same object, reason and note, whoever asks: a second replica's create meets a
+/// conflict.
+std::string StableEventName(const Event& event);
+
 /// Writes events from a thread of its own. Thread-safe.
 class EventRecorder {
  public:

@@ -40,7 +40,39 @@ void Reflector::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+std::uint64_t Reflector::RequestList() {
+  std::stop_source round;
+  std::uint64_t ticket = 0;
+  {
+    const std::lock_guard lock(mu_);
+    ticket = ++requested_;
+    round = round_;
+  }
+  round.request_stop();
+  return ticket;
+}
+
+bool Reflector::AwaitList(std::uint64_t ticket, std::chrono::milliseconds limit) {
+  std::unique_lock lock(mu_);
+  return told_.wait_for(lock, limit, [&] { return listed_ >= ticket; });
+}
+
+bool Reflector::IsListAwaited() const {
+  const std::lock_guard lock(mu_);
+  return listed_ < requested_;
+}
+
+std::stop_source Reflector::NewRound() {
+  const std::lock_guard lock(mu_);
+  return round_ = std::stop_source{};
+}
+
 bool Reflector::ListOnce() {
+  std::uint64_t ticket = 0;
+  {
+    const std::lock_guard lock(mu_);
+    ticket = requested_;
+  }
   collection_.BeginList();
   const auto list =
       collection_.keep() ? client_.ListParts(path_, collection_.keep()) : client_.List(path_);
@@ -50,6 +82,9 @@ bool Reflector::ListOnce() {
   }
   collection_.Replace(*list);
   synced_ = true;
+  const std::lock_guard lock(mu_);
+  listed_ = ticket;
+  told_.notify_all();
   return true;
 }
 
@@ -67,7 +102,9 @@ void Reflector::Run(const std::stop_token& stop) {
   bool listed = false;
   int failed_watches = 0;
   while (!stop.stop_requested()) {
-    if (!listed) {
+    std::stop_source round = NewRound();
+    const std::stop_callback ends(stop, [&round] { round.request_stop(); });
+    if (!listed || IsListAwaited()) {
       listed = ListOnce();
       if (!listed) {
         WaitFor(wait.Next(RandomUnit()), stop);
@@ -75,7 +112,7 @@ void Reflector::Run(const std::stop_token& stop) {
       }
     }
     const std::string before = collection_.resource_version();
-    const auto ended = WatchOnce(stop);
+    const auto ended = WatchOnce(round.get_token());
     // Progress means that the peer works; without it even a clean end is paced.
     if (collection_.resource_version() != before) {
       wait.Reset();
@@ -89,7 +126,7 @@ void Reflector::Run(const std::stop_token& stop) {
       if (!listed) failed_watches = 0;
     }
     listed = listed && !collection_.wants_list();
-    WaitFor(wait.Next(RandomUnit()), stop);
+    WaitFor(wait.Next(RandomUnit()), round.get_token());
   }
 }
 

@@ -30,7 +30,7 @@ class RoutesTest : public CacheTest {
     AddNode(cache_, "full", 1);
     cache_.AddPod("x", "full", Given("full", 0, 900, 10));
     cache_.SetNode("noagent", std::nullopt);
-    AddRoutes(server_, filter_, prioritize_, bind_, metrics_, system_clock_);
+    AddRoutes(server_, {filter_, prioritize_, bind_, preempt_}, metrics_, system_clock_);
     port_ = server_.Start().value();
   }
   /// The body of a 200 answer.
@@ -50,6 +50,7 @@ class RoutesTest : public CacheTest {
   Filter filter_{cache_, ranking_, verdicts_, {}, [] { return true; }, {}};
   Prioritize prioritize_{cache_, ranking_, verdicts_};
   Bind bind_{client_, cache_, system_clock_, std::chrono::seconds(4), [] { return true; }};
+  Preempt preempt_{cache_, ranking_, [] { return true; }};
   http::Metrics metrics_{"extender"};
   http::Server server_{{}};
   int port_ = 0;
@@ -59,6 +60,14 @@ TEST_F(RoutesTest, FilterAnswersAsInTheGoldenFiles) {
   for (const char* name : {"filter_names", "filter_objects", "filter_bad_annotation"}) {
     SCOPED_TRACE(name);
     EXPECT_EQ(Post("filter", ReadGolden(std::string(name) + ".json")),
+              ReadGolden(std::string(name) + ".answer.json"));
+  }
+}
+
+TEST_F(RoutesTest, PreemptAnswersAsInTheGoldenFiles) {
+  for (const char* name : {"preempt_meta", "preempt_objects", "preempt_hopeless"}) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(Post("preempt", ReadGolden(std::string(name) + ".json")),
               ReadGolden(std::string(name) + ".answer.json"));
   }
 }
@@ -82,6 +91,7 @@ TEST_F(RoutesTest, MalformedBodiesAreAnsweredInTheVerbsOwnShape) {
     ASSERT_TRUE(filtered);
     EXPECT_FALSE(json::GetString(*filtered, "Error").value_or("").empty());
     EXPECT_EQ(Post("prioritize", body), "[]");
+    EXPECT_EQ(Post("preempt", body), R"({"NodeNameToMetaVictims":{}})") << "nobody is evicted";
     const auto bound = json::Parse(Post("bind", body));
     ASSERT_TRUE(bound);
     EXPECT_FALSE(json::GetString(*bound, "Error").value_or("").empty());
@@ -92,11 +102,14 @@ TEST_F(RoutesTest, MalformedBodiesAreAnsweredInTheVerbsOwnShape) {
 TEST_F(RoutesTest, CountsRequestsByVerbAndResult) {
   Post("filter", ReadGolden("filter_names.json"));
   Post("bind", "{}");
+  Post("preempt", ReadGolden("preempt_meta.json"));
   const std::string text = metrics_.Render();
   EXPECT_NE(text.find("tessera_extender_requests_total{result=\"ok\",verb=\"filter\"} 1"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("tessera_extender_requests_total{result=\"error\",verb=\"bind\"} 1"),
+            std::string::npos);
+  EXPECT_NE(text.find("tessera_extender_requests_total{result=\"ok\",verb=\"preempt\"} 1"),
             std::string::npos);
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/json/json.h"
 #include "extender/wire_objects.h"
 
 namespace tessera::extender {
@@ -133,6 +134,63 @@ TEST(ObjectNames, AreSafeInAPath) {
   for (const char* name : {"", ".", "..", "a/b", "a?b", "a b", "a%2f", "\xff"})
     EXPECT_FALSE(IsObjectName(name)) << name;
   EXPECT_FALSE(IsObjectName(std::string(254, 'a')));
+}
+
+TEST(PreemptionArgs, ReadsBothForms) {
+  const auto meta = ParsePreemptionArgs(
+      R"({"Pod":{"metadata":{"name":"p","uid":"u"},"spec":{"priority":7}},"NodeNameToVictims":null,)"
+      R"("NodeNameToMetaVictims":{"n":{"Pods":[{"UID":"a"},{"UID":"b"}],"NumPDBViolations":2},"m":null}})");
+  ASSERT_TRUE(meta) << meta.error().message;
+  EXPECT_EQ(meta->pod.priority, 7);
+  ASSERT_EQ(meta->nodes.size(), 2u);
+  EXPECT_EQ(meta->nodes[0].node, "n");
+  EXPECT_THAT(meta->nodes[0].uids, ElementsAre("a", "b"));
+  EXPECT_EQ(meta->nodes[0].pdb_violations, 2);
+  EXPECT_TRUE(meta->nodes[1].uids.empty());
+  const auto whole = ParsePreemptionArgs(
+      R"({"Pod":{"metadata":{"name":"p"}},)"
+      R"("NodeNameToVictims":{"n":{"Pods":[{"metadata":{"name":"a","uid":"a"}}]}}})");
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_THAT(whole->nodes.at(0).uids, ElementsAre("a"));
+}
+
+TEST(PreemptionArgs, ErrorsNameTheField) {
+  struct Case {
+    std::string victims;
+    std::string want;
+  };
+  const Case cases[] = {
+      {"", "NodeNameToMetaVictims and NodeNameToVictims are both missing"},
+      {R"(,"NodeNameToMetaVictims":[])", "NodeNameToMetaVictims must be an object"},
+      {R"(,"NodeNameToMetaVictims":{"n":{"Pods":7}})",
+       "NodeNameToMetaVictims: n: Pods must be an array"},
+      {R"(,"NodeNameToMetaVictims":{"n":{"Pods":[{"UID":7}]}})", "n: Pods: UID must be a string"},
+      {R"(,"NodeNameToMetaVictims":{"n":{"Pods":[{"UID":""}]}})", "n: Pods: a pod has no uid"},
+      {R"(,"NodeNameToMetaVictims":{"n":{"Pods":[null]}})", "n: Pods: metadata is missing"},
+      {R"(,"NodeNameToVictims":{"n":{"Pods":[{}],"NumPDBViolations":0}})",
+       "NodeNameToVictims: n: Pods: metadata"},
+      {R"(,"NodeNameToVictims":{"n":{"Pods":[],"NumPDBViolations":"x"}})",
+       "NumPDBViolations must be"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.victims);
+    const auto args = ParsePreemptionArgs("{\"Pod\":" + kPod + c.victims + "}");
+    ASSERT_FALSE(args);
+    EXPECT_THAT(args.error().message, HasSubstr(c.want));
+  }
+}
+
+TEST(Importance, IsReadFromAnyPod) {
+  const auto read = [](const std::string& text) { return ImportanceOf(*json::Parse(text)); };
+  EXPECT_EQ(read("{}"), Importance{});
+  EXPECT_EQ(
+      read(R"({"metadata":{"creationTimestamp":"1970-01-01T00:01:00Z"},"spec":{"priority":-3}})"),
+      (Importance{.priority = -3, .started = 60}));
+  EXPECT_EQ(
+      read(R"({"metadata":{"creationTimestamp":"1970-01-01T00:01:00Z","deletionTimestamp":"x"},)"
+           R"("status":{"startTime":"1970-01-01T00:02:00Z"}})"),
+      (Importance{.started = 120, .terminating = true}));
+  EXPECT_EQ(read(R"({"metadata":{"creationTimestamp":7},"spec":{"priority":1e99}})"), Importance{});
 }
 
 }  // namespace

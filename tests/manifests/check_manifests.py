@@ -195,7 +195,7 @@ def check_scheduler(base):
     extender = config["extenders"][0]
     expect(extender["urlPrefix"] == f"http://127.0.0.1:{NAMES['kExtenderPort']}", where, "urlPrefix")
     routes = (ROOT / "extender/routes.cc").read_text(encoding="utf-8")
-    for verb in ("filterVerb", "prioritizeVerb", "bindVerb"):
+    for verb in ("filterVerb", "prioritizeVerb", "bindVerb", "preemptVerb"):
         expect(f'"{extender[verb]}"' in routes, where, f"{verb}: the extender has no route {extender[verb]}")
     expect(extender["ignorable"] is False and extender["nodeCacheCapable"] is True, where, "ignorable, nodeCacheCapable")
     managed = {r["name"] for r in extender["managedResources"]}

@@ -2,6 +2,7 @@
 // one.
 #include "common/kube/reflector.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/kube/object.h"
 #include "tests/common/kube/stub_client.h"
 
 namespace tessera::kube {
@@ -90,6 +92,70 @@ TEST(ReflectorLoop, StopWithoutStartIsFine) {
   Reflector reflector(client, "/x", {});
   reflector.Stop();
   EXPECT_FALSE(reflector.synced());
+}
+
+/// Lists give what `version` says; watches never end by themselves.
+class EndlessWatch final : public StubClient {
+ public:
+  EndlessWatch()
+      : StubClient([this](const std::string&, const std::string&,
+                          const std::string&) -> Result<rapidjson::Document> {
+          ++lists;
+          if (refuse) return Fail(Errc::kUnavailable, "away");
+          return json::Parse(R"([{"metadata":{"name":"v)" + std::to_string(version) + "\"}}]");
+        }) {}
+  Result<void> Watch(const std::string&, const std::string&,
+                     const std::function<void(WatchEvent&)>&, std::stop_token stop) override {
+    std::mutex mu;
+    std::unique_lock lock(mu);
+    std::condition_variable_any never;
+    never.wait(lock, stop, [] { return false; });
+    return {};
+  }
+  std::atomic<int> version = 0;
+  std::atomic<int> lists = 0;
+  std::atomic<bool> refuse = false;
+};
+
+class RequestedListTest : public testing::Test {
+ protected:
+  RequestedListTest() { reflector_.Start(); }
+  ~RequestedListTest() override { reflector_.Stop(); }
+  std::string seen() {
+    const std::lock_guard lock(mu_);
+    return seen_;
+  }
+  std::mutex mu_;
+  std::string seen_;
+  EndlessWatch client_;
+  Reflector reflector_{client_,
+                       "/x",
+                       {.on_upsert =
+                            [this](const rapidjson::Value& object) {
+                              const std::lock_guard lock(mu_);
+                              seen_ = Name(object);
+                            }},
+                       {.base = std::chrono::milliseconds(1), .max = std::chrono::milliseconds(2)}};
+};
+
+TEST_F(RequestedListTest, TellsWhatTheWatchHasNotToldYet) {
+  ASSERT_TRUE(reflector_.AwaitList(reflector_.RequestList(), std::chrono::seconds(10)));
+  for (int version = 1; version <= 50; ++version) {
+    client_.version = version;
+    ASSERT_TRUE(reflector_.AwaitList(reflector_.RequestList(), std::chrono::seconds(10)));
+    EXPECT_EQ(seen(), "v" + std::to_string(version));
+  }
+}
+
+TEST_F(RequestedListTest, IsTriedUntilItSucceedsAndServesAllWhoAskedBefore) {
+  ASSERT_TRUE(reflector_.AwaitList(reflector_.RequestList(), std::chrono::seconds(10)));
+  client_.refuse = true;
+  const auto first = reflector_.RequestList();
+  EXPECT_FALSE(reflector_.AwaitList(first, std::chrono::milliseconds(20)));
+  const auto second = reflector_.RequestList();
+  client_.refuse = false;
+  EXPECT_TRUE(reflector_.AwaitList(second, std::chrono::seconds(10)));
+  EXPECT_TRUE(reflector_.AwaitList(first, std::chrono::seconds(0)));
 }
 
 }  // namespace
