@@ -58,7 +58,8 @@ TEST(Reasons, OverCommittedGpusHaveNothingFreeRatherThanLess) {
        .resolvable = true});
   FilterResult result;
   reasons.Write(result);
-  EXPECT_EQ(result.failed[0].reason, "insufficient GPU cores: 10 percent asked, at most 0 percent free");
+  EXPECT_EQ(result.failed[0].reason,
+            "insufficient GPU cores: 10 percent asked, at most 0 percent free");
 }
 
 TEST(Reasons, CountsNodesByShortage) {
@@ -77,6 +78,43 @@ TEST(ShortageLabels, AreAllDifferent) {
   for (int i = 0; i <= static_cast<int>(Shortage::kTogether); ++i) {
     EXPECT_NE(ShortageLabel(static_cast<Shortage>(i)), "closed") << i;
   }
+}
+
+TEST(Reasons, OneLineTellsAllGroups) {
+  Reasons reasons;
+  const auto short_of = [](std::int64_t capacity) {
+    return Verdict{
+        .shortages = {
+            {.shortage = Shortage::kMemory, .requested = 3000, .used = 0, .capacity = capacity}}};
+  };
+  reasons.Add("a", short_of(1000));
+  reasons.Add("b", {.refusal = kRefusalNoInventory});
+  reasons.Add("c", short_of(2000));
+  EXPECT_EQ(reasons.Summary(),
+            "2 insufficient GPU memory: 3000 MiB asked, at most 2000 MiB on such a GPU, 1 the node "
+            "has no GPU inventory");
+}
+
+TEST(Reasons, EveryTextIsKnownAgainAndIsNoFormat) {
+  EXPECT_FALSE(TellsReason("0/1 nodes are available: 1 Insufficient tessera.dev/gpu-memory."));
+  EXPECT_FALSE(TellsReason(""));
+  for (int kind = 0; kind <= static_cast<int>(Shortage::kTogether); ++kind) {
+    for (const bool resolvable : {false, true}) {
+      Reasons reasons;
+      reasons.Add("n", {.shortages = {{.shortage = static_cast<Shortage>(kind),
+                                       .requested = 90,
+                                       .used = 5,
+                                       .capacity = 80,
+                                       .gpus_requested = 2}},
+                        .resolvable = resolvable});
+      const std::string text = reasons.Summary();
+      SCOPED_TRACE(text);
+      EXPECT_TRUE(TellsReason("0/1 nodes are available: " + text + ". preemption: none"));
+      EXPECT_EQ(text.find('%'), std::string::npos) << "kube-scheduler formats its events anew";
+    }
+  }
+  for (const auto refusal : {kRefusalUnknownAssignment, kRefusalBadInventory, kRefusalNoInventory})
+    EXPECT_TRUE(TellsReason(refusal));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The three verbs over a socket, as kube-scheduler sends and reads them; golden texts in
+// The verbs over a socket, as kube-scheduler sends and reads them; golden texts in
 // tests/golden/extender.
 #include "extender/routes.h"
 

@@ -127,7 +127,7 @@ TEST_F(ListenersTest, ProbesAndScrapesNeedNoCertificateAndReachNoVerb) {
   http::Client probe(To("http", service.metrics_port()));
   EXPECT_TRUE(Soon([&] { return probe.Get("/readyz")->status == 200; }));
   EXPECT_EQ(probe.Get("/livez")->status, 200);
-  for (const char* verb : {"/filter", "/prioritize", "/bind"}) {
+  for (const char* verb : {"/filter", "/prioritize", "/bind", "/preempt"}) {
     EXPECT_EQ(probe.Post(verb, "{}")->status, 404) << verb;
   }
   http::Client scheduler(Scheduler(port));

@@ -151,5 +151,40 @@ TEST_F(WatchTest, CpuComesFromTheNodesStatusAndThePodsSpec) {
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
 }
 
+TEST_F(WatchTest, ANominationLastsAsLongAsThePodsStatusSaysSo) {
+  Node("n", contract::EncodeInventory(Gpus("n", 1)));
+  cache_.Nominate("u", "n", Ask(600, 50), 9, Given("n", 0, 600, 50).placement);
+  const auto unbound = [&](const std::string& status) {
+    Apply(R"({"metadata":{"namespace":"d","name":"p","uid":"u"},"spec":{},"status":{)" + status +
+          "}}");
+  };
+  unbound(R"("nominatedNodeName":"n")");
+  clock_.Advance(std::chrono::hours(1));
+  EXPECT_EQ(Held(cache_, "n"), (Amount{600, 50}));
+  unbound("");
+  EXPECT_EQ(Held(cache_, "n"), kNothing);
+}
+
+TEST_F(WatchTest, PriorityAgeAndDeletionOfABoundPodAreKnown) {
+  Node("n", contract::EncodeInventory(Gpus("n", 1)));
+  const auto tenant = [&](const std::string& more_metadata, const std::string& status) {
+    json::Writer assignment;
+    assignment.String(kAssignment);
+    Apply(
+        R"({"metadata":{"namespace":"d","name":"p","uid":"u","annotations":{"tessera.dev/assignment":)" +
+        assignment.Take() + "}" + more_metadata +
+        R"(},"spec":{"nodeName":"n","priority":7},"status":{)" + status + "}}");
+    return cache_.OccupancyOf("n", "other", 0).value().tenants.at(0);
+  };
+  const auto bound = tenant(R"(,"creationTimestamp":"1970-01-01T00:00:05Z")", "");
+  EXPECT_EQ(std::tie(bound.priority, bound.started, bound.terminating), std::tuple(7, 5, false));
+  EXPECT_TRUE(bound.evictable);
+  const auto leaving = tenant(R"(,"deletionTimestamp":"1970-01-01T00:01:00Z")",
+                              R"("startTime":"1970-01-01T00:00:09Z")");
+  EXPECT_EQ(std::tie(leaving.priority, leaving.started, leaving.terminating),
+            std::tuple(7, 9, true))
+      << "an update that changes no GPU counts too";
+}
+
 }  // namespace
 }  // namespace tessera::extender

@@ -82,5 +82,18 @@ TEST_F(EventRecorderTest, EventsOfClusterWideObjectsGoToDefault) {
               testing::ElementsAre("POST /apis/events.k8s.io/v1/namespaces/default/events"));
 }
 
+TEST(StableEventName, IsTheSameForTheSameAndAValidName) {
+  EXPECT_EQ(StableEventName(Scheduled("a")), StableEventName(Scheduled("a")));
+  EXPECT_NE(StableEventName(Scheduled("a")), StableEventName(Scheduled("b")));
+  Event other = Scheduled("a");
+  other.regarding.uid = "another";
+  EXPECT_NE(StableEventName(Scheduled("a")), StableEventName(other)) << "a pod made anew";
+  EXPECT_EQ(StableEventName(Scheduled("a")).rfind("p.", 0), 0u);
+  Event long_name = Scheduled("a");
+  long_name.regarding.name = std::string(199, 'x') + "-" + std::string(50, 'y');
+  EXPECT_EQ(StableEventName(long_name).substr(0, 200), std::string(199, 'x') + ".");
+  EXPECT_EQ(StableEventName(long_name).size(), 216u);
+}
+
 }  // namespace
 }  // namespace tessera::kube
