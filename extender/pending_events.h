@@ -8,10 +8,9 @@
 #include <thread>
 #include <unordered_set>
 
-#include <rapidjson/document.h>
-
 #include "common/base/clock.h"
 #include "common/base/thread_annotations.h"
+#include "common/json/json.h"
 #include "common/kube/client.h"
 #include "common/kube/events.h"
 #include "common/kube/token_bucket.h"
