@@ -16,7 +16,8 @@ namespace tessera::extender {
 class IdleGuard {
  public:
   struct List {
-    std::function<std::uint64_t()> request;          ///< begins a list; its ticket
+    /// Begins a list and returns its ticket; does not wait, for it is called under a lock.
+    std::function<std::uint64_t()> request;
     std::function<bool(std::uint64_t ticket)> wait;  ///< true once it has been told, false: not yet
   };
   /// A pause is `limit` long or longer; 0: there are none. `clock` must outlive this.

@@ -38,9 +38,9 @@ class PendingEvents {
   /// All must outlive this.
   PendingEvents(kube::Client& client, const Clock& clock, Cache& cache, const Ranking& ranking,
                 VerdictCache& verdicts);
-  /// Drops what waits.
   void Start();
-  /// Waits for a write under way, which Client::Shutdown ends. Twice is fine.
+  /// Drops what waits; a write under way is waited for, and ended by Client::Shutdown. Twice is
+  /// fine.
   void Stop();
 
   /// A pod of ReadUntold. Never waits.
