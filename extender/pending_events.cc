@@ -94,10 +94,18 @@ std::optional<kube::Event> PendingEvents::EventFor(const WirePod& pod) const {
       .note = "0/" + std::to_string(snapshot->size()) + " nodes have room: " + reasons.Summary()};
 }
 
-void PendingEvents::Write(const kube::Event& event) {
-  if (told_.size() >= kMaxTold) told_.clear();
-  const std::string name = kube::StableEventName(event);
-  if (!told_.insert(name).second) return;
+void PendingEvents::Drop(std::string_view uid) {
+  const std::lock_guard lock(mu_);
+  std::erase_if(waiting_, [&](const WirePod& pod) { return pod.uid == uid; });
+}
+
+bool PendingEvents::Pace(const std::stop_token& stop) {
+  std::unique_lock lock(mu_);
+  wake_.wait_for(lock, stop, bucket_.Take(clock_.Now()), [] { return false; });
+  return !stop.stop_requested();
+}
+
+void PendingEvents::Write(const kube::Event& event, const std::string& name) {
   const auto written =
       client_.Post("/apis/events.k8s.io/v1/namespaces/" + event.regarding.ns + "/events",
                    kube::EventJson(event, name, kController, kController, clock_.WallNow()));
@@ -110,12 +118,19 @@ void PendingEvents::Write(const kube::Event& event) {
 void PendingEvents::Run(const std::stop_token& stop) {
   std::unique_lock lock(mu_);
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
-    wake_.wait_for(lock, stop, bucket_.Take(clock_.Now()), [] { return false; });
     if (stop.stop_requested()) return;
     const WirePod pod = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    if (const auto event = EventFor(pod)) Write(*event);
+    if (const auto event = EventFor(pod)) {
+      if (told_.size() >= kMaxTold) told_.clear();
+      const std::string name = kube::StableEventName(*event);
+      // Only what is written takes a turn: pods that fit, or were told, hold up nobody.
+      if (told_.insert(name).second) {
+        if (!Pace(stop)) return;
+        Write(*event, name);
+      }
+    }
     lock.lock();
   }
 }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_set>
 
@@ -45,12 +46,16 @@ class PendingEvents {
 
   /// A pod of ReadUntold. Never waits.
   void Tell(WirePod pod);
+  /// The pod is gone, bound, or told by the scheduler itself: what waits for it is dropped.
+  void Drop(std::string_view uid);
   /// The event that the pod would get now.
   std::optional<kube::Event> EventFor(const WirePod& pod) const;
 
  private:
   void Run(const std::stop_token& stop);
-  void Write(const kube::Event& event);
+  /// Waits for its turn; false at the end.
+  bool Pace(const std::stop_token& stop);
+  void Write(const kube::Event& event, const std::string& name);
 
   kube::Client& client_;
   const Clock& clock_;

@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/http/metrics.h"
+#include "common/kube/object.h"
 #include "common/kube/reflector.h"
 #include "extender/idle_guard.h"
 #include "extender/metrics.h"
@@ -40,7 +41,8 @@ struct Service::Impl {
         events(watch, clock, cache, ranking, verdicts),
         nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
         pods(watch, std::string(kPodsPath),
-             PodHandlers(cache, [this](const auto& pod) { Explain(pod); })),
+             PodHandlers(cache, {.on_pod = [this](const auto& pod) { Explain(pod); },
+                                 .on_gone = [this](std::string_view uid) { events.Drop(uid); }})),
         idle(clock, options.idle_limit,
              {.request = [this] { return pods.RequestList(); },
               .wait = [this](std::uint64_t ticket) { return pods.AwaitList(ticket, kListTime); }}),
@@ -73,7 +75,11 @@ struct Service::Impl {
     });
   }
   void Explain(const rapidjson::Value& pod) {
-    if (auto untold = ReadUntold(pod)) events.Tell(*std::move(untold));
+    if (auto untold = ReadUntold(pod)) {
+      events.Tell(*std::move(untold));
+    } else {
+      events.Drop(kube::Uid(pod));
+    }
   }
   bool synced() const { return nodes.synced() && pods.synced(); }
 

@@ -22,27 +22,31 @@ struct Listing {
 
 }  // namespace
 
-kube::ReflectorHandlers PodHandlers(Cache& cache, OnPod on_pod) {
+kube::ReflectorHandlers PodHandlers(Cache& cache, PodListener listener) {
   const auto listing = std::make_shared<Listing>();
-  return {.on_upsert =
-              [&cache, listing, on_pod = std::move(on_pod)](const rapidjson::Value& pod) {
-                if (listing->open) listing->uids.emplace(kube::Uid(pod));
-                ApplyPod(cache, pod);
-                if (on_pod) on_pod(pod);
-              },
-          .on_delete = [&cache](std::string_view,
-                                std::string_view uid) { cache.RemovePod(std::string(uid)); },
-          .on_synced =
-              [&cache, listing] {
-                cache.EndList(listing->uids);
-                *listing = {};
-              },
-          .on_list =
-              [&cache, listing] {
-                *listing = {.open = true};
-                cache.BeginList();
-              },
-          .wants_list = [&cache] { return cache.WantsList(); }};
+  return {
+      .on_upsert =
+          [&cache, listing, on_pod = std::move(listener.on_pod)](const rapidjson::Value& pod) {
+            if (listing->open) listing->uids.emplace(kube::Uid(pod));
+            ApplyPod(cache, pod);
+            if (on_pod) on_pod(pod);
+          },
+      .on_delete =
+          [&cache, on_gone = std::move(listener.on_gone)](std::string_view, std::string_view uid) {
+            cache.RemovePod(std::string(uid));
+            if (on_gone) on_gone(uid);
+          },
+      .on_synced =
+          [&cache, listing] {
+            cache.EndList(listing->uids);
+            *listing = {};
+          },
+      .on_list =
+          [&cache, listing] {
+            *listing = {.open = true};
+            cache.BeginList();
+          },
+      .wants_list = [&cache] { return cache.WantsList(); }};
 }
 
 kube::ReflectorHandlers NodeHandlers(Cache& cache) {

@@ -16,11 +16,14 @@ inline constexpr std::string_view kPodsPath =
     "/api/v1/pods?labelSelector=tessera.dev%2Fmanaged%3Dtrue";
 inline constexpr std::string_view kNodesPath = "/api/v1/nodes";
 
-/// Told of each added or changed pod, after the cache.
-using OnPod = std::function<void(const rapidjson::Value& pod)>;
+/// Who else is told of pods, after the cache.
+struct PodListener {
+  std::function<void(const rapidjson::Value& pod)> on_pod{};  ///< added or changed
+  std::function<void(std::string_view uid)> on_gone{};
+};
 
 /// Tells the cache of all pods, and what a new list finds missing. `cache` must outlive them.
-kube::ReflectorHandlers PodHandlers(Cache& cache, OnPod on_pod = {});
+kube::ReflectorHandlers PodHandlers(Cache& cache, PodListener listener = {});
 kube::ReflectorHandlers NodeHandlers(Cache& cache);
 
 /// Added or changed. A bound pod holds what its assignment says; one that has ended holds nothing,

@@ -159,6 +159,21 @@ TEST_F(PendingPodTest, IsNotToldWhatTheSchedulerHasSaidOrWhatIsNotSo) {
   EXPECT_EQ(api_->journal().Count("POST", kEvents), 1u);
 }
 
+TEST_F(PendingPodTest, PodsThatFitHoldUpNobody) {
+  const auto running = Run();
+  for (int i = 0; i < 200; ++i) {
+    const std::string name = "cpu-" + std::to_string(i);
+    CreatePod(name);
+    SetUnschedulable(name, "0/1 nodes are available: 1 Insufficient cpu.");
+  }
+  CreateGiant("giant");
+  SetUnschedulable("giant", kSchedulersWords);
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_TRUE(Soon([&] { return !Notes().empty(); }));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10))
+      << "at 5 a second it would be 35";
+}
+
 TEST_F(PendingPodTest, AnEventThatCannotBeWrittenIsGivenUp) {
   const auto running = Run();
   api_->faults().Add({.method = "POST", .path = kEvents, .times = 1, .code = 403});
