@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <string.h>
 
 #include <atomic>
 
@@ -23,8 +24,7 @@ struct Lazy {
   }
 };
 
-constinit Lazy<Driver> driver;
-constinit Lazy<Driver> driver_itself;
+constinit pthread_once_t driver_once = PTHREAD_ONCE_INIT;
 constinit Lazy<Nvml> nvml;
 constinit std::atomic<DlsymFunction> real_dlsym = nullptr;
 
@@ -49,16 +49,15 @@ void ForgetOurErrors() { dlerror(); }
 
 void LoadDriver() {
   void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
-#define TESSERA_HOOK(symbol, base, since, stream)     \
-  Find(library, #symbol, driver_itself.table.symbol); \
-  FindNext(library, #symbol, driver.table.symbol);
-#define TESSERA_CALL(symbol)                          \
-  Find(library, #symbol, driver_itself.table.symbol); \
-  FindNext(library, #symbol, driver.table.symbol);
+#define TESSERA_HOOK(symbol, base, since, stream)      \
+  Find(library, #symbol, driver_state::itself.symbol); \
+  FindNext(library, #symbol, driver_state::next.symbol);
+#define TESSERA_CALL(symbol)                           \
+  Find(library, #symbol, driver_state::itself.symbol); \
+  FindNext(library, #symbol, driver_state::next.symbol);
 #include "interceptor/hooks.def"
   ForgetOurErrors();
-  driver_itself.loaded.store(true, std::memory_order_release);
-  driver.loaded.store(true, std::memory_order_release);
+  driver_state::loaded.store(true, std::memory_order_release);
 }
 
 void LoadNvml() {
@@ -72,12 +71,14 @@ void LoadNvml() {
 
 }  // namespace
 
-const Driver& Real() { return driver.Get(LoadDriver); }
+namespace driver_state {
+constinit Driver next;
+constinit Driver itself;
+constinit std::atomic<bool> loaded = false;
+void Load() { pthread_once(&driver_once, LoadDriver); }
+}  // namespace driver_state
 
-const Driver& DriverItself() {
-  Real();
-  return driver_itself.table;
-}
+bool DriverIsNext() { return memcmp(&Real(), &DriverItself(), sizeof(Driver)) == 0; }
 
 const Nvml& RealNvml() { return nvml.Get(LoadNvml); }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+
 #include "common/abi/cuda.h"
 #include "common/abi/nvml.h"
 
@@ -28,13 +30,31 @@ struct Nvml {
 #include "interceptor/hooks.def"
 };
 
+namespace driver_state {
+[[gnu::visibility("hidden")]] extern constinit Driver next;
+[[gnu::visibility("hidden")]] extern constinit Driver itself;
+[[gnu::visibility("hidden")]] extern constinit std::atomic<bool> loaded;
+void Load();
+}  // namespace driver_state
+
 /// What our hooks pass on to: each function is the next one after ours in the process's search
 /// order, so that another preloaded tool stays in the chain. Opens libcuda.so.1 at the first call
 /// and never closes it. Thread-safe.
-const Driver& Real();
+inline const Driver& Real() {
+  if (!driver_state::loaded.load(std::memory_order_acquire)) [[unlikely]]
+    driver_state::Load();
+  return driver_state::next;
+}
 /// The driver's own functions, past any other tool: for a call that comes back to us from within
 /// one of ours.
-const Driver& DriverItself();
+inline const Driver& DriverItself() {
+  Real();
+  return driver_state::itself;
+}
+/// Real() without looking. REQUIRES: this thread has called Real() before.
+inline const Driver& RealLoaded() { return driver_state::next; }
+/// Does no other tool stand between us and the driver?
+bool DriverIsNext();
 /// The same of libnvidia-ml.so.1.
 const Nvml& RealNvml();
 

@@ -16,6 +16,7 @@ constinit std::atomic<bool> watching = false;
 void InChild() {
   session::ForgetAfterFork();
   ForgetAllocationsAfterFork();
+  ForgetLaunchesAfterFork();
 }
 
 }  // namespace

@@ -10,5 +10,6 @@ namespace session {
 void ForgetAfterFork();
 }
 void ForgetAllocationsAfterFork();
+void ForgetLaunchesAfterFork();
 
 }  // namespace tessera

@@ -162,6 +162,10 @@ Usage UsageOf(DeviceIndex device) {
 
 void CountLaunch(DeviceIndex device) { shared.CountLaunch(static_cast<std::size_t>(device)); }
 
+region::Word& ThreadLaunches(DeviceIndex device, std::size_t index) {
+  return shared.ThreadLaunches(static_cast<std::size_t>(device), index);
+}
+
 void ForgetAfterFork() {
   shared.ForgetAfterFork();
   resize_mutex = PTHREAD_MUTEX_INITIALIZER;

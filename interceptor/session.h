@@ -37,5 +37,7 @@ Usage UsageOf(DeviceIndex device);
 
 /// Adds one to this process's launches on a device. REQUIRES: Ready(), device != kNoDevice.
 void CountLaunch(DeviceIndex device);
+/// A word for the launches of one thread (region::Region::ThreadLaunches). Same requirements.
+region::Word& ThreadLaunches(DeviceIndex device, std::size_t index);
 
 }  // namespace tessera::session

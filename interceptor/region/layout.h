@@ -9,9 +9,11 @@
 namespace tessera::region {
 
 inline constexpr std::uint64_t kMagic = 0x4e4f'4947'4552'5354;  // "TSREGION", little endian
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::size_t kMaxDevices = 16;
 inline constexpr std::size_t kMaxProcesses = 128;
+/// Threads of a process that count their launches in a word of their own.
+inline constexpr std::size_t kCountingThreads = 4;
 inline constexpr std::size_t kUuidSize = 48;  ///< "GPU-…" or "MIG-…" and zeros
 /// No counter of bytes is ever larger; more than that is a scribbled file.
 inline constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 50;
@@ -69,9 +71,11 @@ struct alignas(64) Lane {
   Record records[2];
   Word committed;  ///< sequence of the record that counts; 0: none, the lane has 0 bytes
   Word reserved;
-  Word launches;
-  Word denied;  ///< allocations refused
-  Word reserved_counters[6];
+  Word launches;  ///< of threads without a word of their own: changed by atomic adds
+  Word denied;    ///< allocations refused
+  /// Each is written by one thread at a time, which needs no atomic add for that.
+  Word thread_launches[kCountingThreads];
+  Word reserved_counters[2];
 };
 
 struct Layout {
@@ -80,6 +84,13 @@ struct Layout {
   Owner owners[kMaxProcesses];
   Lane lanes[kMaxProcesses][kMaxDevices];
 };
+
+/// What a lane's owners have launched, all of them together.
+inline std::uint64_t Launches(const Lane& lane) {
+  std::uint64_t sum = lane.launches.load(std::memory_order_relaxed);
+  for (const Word& own : lane.thread_launches) sum += own.load(std::memory_order_relaxed);
+  return sum;
+}
 
 enum class Policy : std::uint32_t { kFixedShare = 0, kBurstShare = 1, kBestEffort = 2 };
 
@@ -120,7 +131,8 @@ static_assert(offsetof(Lane, committed) == 48);
 static_assert(offsetof(Lane, reserved) == 56);
 static_assert(offsetof(Lane, launches) == 64);
 static_assert(offsetof(Lane, denied) == 72);
-static_assert(offsetof(Lane, reserved_counters) == 80);
+static_assert(offsetof(Lane, thread_launches) == 80);
+static_assert(offsetof(Lane, reserved_counters) == 112);
 
 static_assert(offsetof(Layout, header) == 0);
 static_assert(offsetof(Layout, devices) == 64);

@@ -108,9 +108,7 @@ Result<ProcessUse> ReadProcess(const Layout& file, std::size_t slot, std::size_t
                                           "] names a record that it does not hold");
     }
     process.devices.push_back(
-        {.device = i,
-         .used_bytes = *used,
-         .launches = file.lanes[slot][i].launches.load(std::memory_order_relaxed)});
+        {.device = i, .used_bytes = *used, .launches = Launches(file.lanes[slot][i])});
   }
   return process;
 }
@@ -183,7 +181,7 @@ Result<RegionSnapshot> ParseRegion(std::span<const std::byte> bytes, const bool*
   for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
     for (std::size_t i = 0; i < snapshot.devices.size(); ++i) {
       const Lane& lane = file.lanes[slot][i];
-      snapshot.devices[i].launches_total += lane.launches.load(std::memory_order_relaxed);
+      snapshot.devices[i].launches_total += Launches(lane);
       snapshot.devices[i].denied_total += lane.denied.load(std::memory_order_relaxed);
     }
     const bool owned = file.owners[slot].identity.load(std::memory_order_relaxed) != 0;

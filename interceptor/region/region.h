@@ -46,6 +46,11 @@ class Region {
   void CountLaunch(std::size_t device) {
     mapping_.file->lanes[slot_][device].launches.fetch_add(1, std::memory_order_relaxed);
   }
+  /// Where one thread of this process may count its launches by itself: word `index` of the lane.
+  /// REQUIRES: attached, index < kCountingThreads.
+  Word& ThreadLaunches(std::size_t device, std::size_t index) {
+    return mapping_.file->lanes[slot_][device].thread_launches[index];
+  }
   void CountDenied(std::size_t device) {
     mapping_.file->lanes[slot_][device].denied.fetch_add(1, std::memory_order_relaxed);
   }

@@ -1,14 +1,19 @@
 // What the library adds to a call. The program runs itself twice over the same cases: bare, and
 // with libtessera.so preloaded; the driver is the simulated one with TESSERA_SIM_NOOP, whose calls
-// do next to nothing, so that the difference is the library's.
+// do next to nothing, so that the difference is the library's. In the end it says what the library
+// takes of a process's memory.
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -19,6 +24,7 @@ namespace {
 
 constexpr std::size_t kBytes = 1 << 20;
 constexpr std::size_t kLive = 20'000;
+constexpr char kOnlyInit[] = "--only-init";
 constexpr char kUuid[] = "GPU-aaaaaaaa-0000-0000-0000-000000000000";
 
 CUcontext context = nullptr;
@@ -76,16 +82,101 @@ void Launch(benchmark::State& state) {
   }
 }
 
-/// The newest allocation is the worst one for a list.
-void FreeNewestOf20000(benchmark::State& state) {
-  std::vector<CUdeviceptr> live(kLive);
-  for (CUdeviceptr& ptr : live) cuMemAlloc_v2(&ptr, 512);
-  for (auto _ : state) {
-    CUdeviceptr ptr = 0;
-    cuMemAlloc_v2(&ptr, 512);
-    cuMemFree_v2(ptr);
+/// 20 000 calls of one kind between two looks at the clock, which so cost nothing.
+template <typename Prepare, typename Call, typename Clean>
+void InBatches(benchmark::State& state, Prepare prepare, Call call, Clean clean) {
+  while (state.KeepRunningBatch(kLive)) {
+    state.PauseTiming();
+    prepare();
+    state.ResumeTiming();
+    call();
+    state.PauseTiming();
+    clean();
+    state.ResumeTiming();
   }
-  for (const CUdeviceptr ptr : live) cuMemFree_v2(ptr);
+}
+
+std::vector<CUdeviceptr> live(kLive);
+
+void AllocateAll() {
+  for (CUdeviceptr& ptr : live) cuMemAlloc_v2(&ptr, 512);
+}
+/// The newest allocation is the worst one for a list.
+void FreeNewestFirst() {
+  for (std::size_t i = kLive; i > 0; --i) cuMemFree_v2(live[i - 1]);
+}
+void Nothing() {}
+
+void MallocUpTo20000(benchmark::State& state) {
+  InBatches(state, Nothing, AllocateAll, FreeNewestFirst);
+}
+void FreeNewestOf20000(benchmark::State& state) {
+  InBatches(state, AllocateAll, FreeNewestFirst, Nothing);
+}
+
+/// A process from its start until cuInit has returned: what it used of a CPU, exec and ld.so's work
+/// included, as manual time.
+void StartUntilCuInit(benchmark::State& state) {
+  for (auto _ : state) {
+    int ends[2];
+    if (pipe(ends) != 0) break;
+    const pid_t pid = vfork();
+    if (pid == 0) {
+      dup2(ends[1], STDOUT_FILENO);
+      execl("/proc/self/exe", "bench_interceptor", kOnlyInit, nullptr);
+      _exit(127);
+    }
+    double seconds = 0;
+    [[maybe_unused]] const ssize_t got = read(ends[0], &seconds, sizeof(seconds));
+    close(ends[0]);
+    close(ends[1]);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (status != 0) state.SkipWithError("cuInit failed");
+    state.SetIterationTime(seconds);
+  }
+}
+
+int TellInitTime() {
+  const CUresult result = cuInit(0);
+  timespec used{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  const double seconds =
+      static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
+  const bool told = write(STDOUT_FILENO, &seconds, sizeof(seconds)) == sizeof(seconds);
+  return result == CUDA_SUCCESS && told ? 0 : 1;
+}
+
+/// KiB of this process's mappings of the file whose name ends so, by the kernel's own count.
+struct Footprint {
+  long size = 0, resident = 0, proportional = 0, own = 0;
+};
+Footprint FootprintOf(std::string_view ending) {
+  std::ifstream maps("/proc/self/smaps");
+  Footprint sum;
+  bool counts = false;
+  for (std::string line; std::getline(maps, line);) {
+    const bool is_mapping = line.find('-') < line.find(' ');
+    if (is_mapping) counts = line.ends_with(ending);
+    if (!counts || is_mapping) continue;
+    const auto add = [&](std::string_view name, long& to) {
+      if (line.starts_with(name)) to += std::atol(line.c_str() + name.size());
+    };
+    add("Size:", sum.size);
+    add("Rss:", sum.resident);
+    add("Pss:", sum.proportional);
+    add("Private_Dirty:", sum.own);
+  }
+  return sum;
+}
+
+void TellMemory() {
+  for (const std::string_view file : {"/libtessera.so", "/region"}) {
+    const Footprint memory = FootprintOf(file);
+    printf("memory of %s: mapped %ld KiB, resident %ld, proportional %ld, private %ld\n",
+           std::string(file.substr(1)).c_str(), memory.size, memory.resident, memory.proportional,
+           memory.own);
+  }
 }
 
 void Register(const char* suffix) {
@@ -97,7 +188,12 @@ void Register(const char* suffix) {
   benchmark::RegisterBenchmark(name("get_proc_address_unhooked").c_str(), GetProcAddressUnhooked);
   benchmark::RegisterBenchmark(name("dlsym_unhooked").c_str(), Dlsym);
   benchmark::RegisterBenchmark(name("launch").c_str(), Launch);
+  benchmark::RegisterBenchmark(name("launch_2_threads").c_str(), Launch)->Threads(2);
+  benchmark::RegisterBenchmark(name("malloc_up_to_20000").c_str(), MallocUpTo20000);
   benchmark::RegisterBenchmark(name("free_newest_of_20000").c_str(), FreeNewestOf20000);
+  benchmark::RegisterBenchmark(name("process_start_until_cu_init").c_str(), StartUntilCuInit)
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond);
 }
 
 bool Start() {
@@ -164,6 +260,7 @@ int RunBoth(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], kOnlyInit) == 0) return TellInitTime();
   const char* const variant = getenv("BENCH_INTERCEPTOR_VARIANT");
   if (variant == nullptr) return RunBoth(argc, argv);
   if (!Start()) {
@@ -173,5 +270,6 @@ int main(int argc, char** argv) {
   Register(variant);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
+  if (strcmp(variant, "preloaded") == 0) TellMemory();
   return 0;
 }

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "interceptor/region/layout.h"
+
+/// Counting launches, for the agent's metric, at the price of a plain add: a thread that launches
+/// has a word of the region for itself, as long as there are any. The sum is exact at every moment,
+/// also of a process that is killed.
+namespace tessera::launches {
+
+/// Where this thread counts if nothing needs to be asked: the container has one GPU, no other tool
+/// stands between us and the driver, the thread has its word. Null otherwise.
+inline constinit thread_local region::Word* own = nullptr;
+
+/// REQUIRES: the calling thread is the only one that writes `word`.
+inline void AddOwn(region::Word& word) {
+  word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+/// One launch, counted the long way, which takes a word for the thread if it can have one. May
+/// change errno. Any thread.
+void Count();
+
+}  // namespace tessera::launches
