@@ -160,6 +160,14 @@ Usage UsageOf(DeviceIndex device) {
   return {.limit_bytes = LimitBytes(index), .used_bytes = shared.Total(index)};
 }
 
+bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes) {
+  const auto slot = shared.SlotOfPid(pid);
+  if (!slot) return false;
+  used_bytes =
+      device == kNoDevice ? 0 : shared.BytesOfSlot(*slot, static_cast<std::size_t>(device));
+  return true;
+}
+
 void CountLaunch(DeviceIndex device) { shared.CountLaunch(static_cast<std::size_t>(device)); }
 
 region::Word& ThreadLaunches(DeviceIndex device, std::size_t index) {

@@ -35,6 +35,10 @@ struct Usage {
 };
 Usage UsageOf(DeviceIndex device);
 
+/// Is that one of the container's processes, as far as its pid here tells? `used_bytes` is what it
+/// has of a device then; 0 for kNoDevice.
+bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes);
+
 /// Adds one to this process's launches on a device. REQUIRES: Ready(), device != kNoDevice.
 void CountLaunch(DeviceIndex device);
 /// A word for the launches of one thread (region::Region::ThreadLaunches). Same requirements.

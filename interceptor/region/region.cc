@@ -114,6 +114,17 @@ void Region::Release(std::size_t device, std::uint64_t bytes) {
   Subtract(*mapping_.file, slot_, device, bytes);
 }
 
+std::optional<std::size_t> Region::SlotOfPid(std::uint64_t pid) const {
+  for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
+    const Owner& owner = mapping_.file->owners[slot];
+    if (PidOf(owner.identity.load()) != pid || pid == 0) continue;
+    const std::uint64_t pid_namespace = owner.pid_namespace.load();
+    const bool here = pid_namespace != 0 && pid_namespace == self_.pid_namespace;
+    if (here || slot == slot_) return slot;
+  }
+  return std::nullopt;
+}
+
 void Region::ForgetAfterFork() {
   Unmap(mapping_);
   self_ = {};

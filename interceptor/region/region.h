@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "interceptor/region/account.h"
@@ -42,6 +43,14 @@ class Region {
   Outcome Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t limit);
   void Release(std::size_t device, std::uint64_t bytes);
   std::uint64_t Total(std::size_t device) const { return TotalBytes(*mapping_.file, device); }
+
+  /// The slot of the process with that pid in this process's pid namespace; nothing if it owns
+  /// none.
+  std::optional<std::size_t> SlotOfPid(std::uint64_t pid) const;
+  /// What the owner of a slot has on a device: a snapshot.
+  std::uint64_t BytesOfSlot(std::size_t slot, std::size_t device) const {
+    return LaneBytes(*mapping_.file, slot, device);
+  }
 
   void CountLaunch(std::size_t device) {
     mapping_.file->lanes[slot_][device].launches.fetch_add(1, std::memory_order_relaxed);

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""What a container is told of its GPUs, by every question that there is. Usage: query_test.py BUILD_FOLDER"""
+import json
+import unittest
+
+from container import GPUS, LIMIT, MIB, Container
+
+HOLD = "context()\nr, p = alloc({mib} * MIB)\ntell(r, os.getpid())\nsys.stdin.readline()\n"
+
+PROCESSES = """
+class V1(ctypes.Structure): _fields_ = [("pid", c_uint), ("memory", c_ulonglong)]
+class V2(ctypes.Structure): _fields_ = V1._fields_ + [("gi", c_uint), ("ci", c_uint)]
+class Sample(ctypes.Structure): _fields_ = [("pid", c_uint), ("time", c_ulonglong), ("use", c_uint * 4)]
+class Use(ctypes.Structure): _fields_ = [("time", c_ulonglong), ("pid", c_uint), ("use", c_uint * 6)]
+class Uses(ctypes.Structure): _fields_ = [("version", c_uint), ("count", c_uint), ("since", c_ulonglong), ("to", c_void_p)]
+class Detail(ctypes.Structure): _fields_ = V2._fields_ + [("protected", c_ulonglong)]
+class Details(ctypes.Structure): _fields_ = [("version", c_uint), ("mode", c_uint), ("count", c_uint), ("to", c_void_p)]
+def version(struct, number): return ctypes.sizeof(struct) | number << 24
+KINDS = {"Compute": [("", V1), ("_v2", V2), ("_v3", V2)]}
+def running(handle, kind, suffix, struct, room=64):
+    items, count = (struct * 64)(), c_uint(room)
+    result = getattr(nvml, f"nvmlDeviceGet{kind}RunningProcesses{suffix}")(handle, byref(count), items if room else None)
+    return [result, count.value, sorted([i.pid, i.memory] for i in items[:count.value]) if result == 0 else []]
+"""
+
+
+class Queries(Container):
+    def hold(self, mib, **env):
+        """A process that holds so much until its stdin ends; its pid."""
+        process = self.start(HOLD.format(mib=mib), **env)
+        result, pid = json.loads(process.stdout.readline())
+        self.assertEqual(result, 0)
+        return process, pid
+
+    def stranger(self, mib, gpu=0):
+        """A process of another container."""
+        return self.hold(mib, preload=None)
+
+    def ask(self, script, **env):
+        return json.loads(self.run_in(script, **env))
+
+    # --- Sizes ----------------------------------------------------------------------------------
+    def test_every_question_for_memory_has_the_same_answer(self):
+        self.hold(16)
+        answer = self.ask("""
+context(); alloc(8 * MIB)
+class Memory(ctypes.Structure): _fields_ = [(n, c_ulonglong) for n in ("total", "free", "used")]
+class Memory2(ctypes.Structure):
+    _fields_ = [("version", c_uint)] + [(n, c_ulonglong) for n in ("total", "reserved", "free", "used")]
+one, two, wide, narrow, low = Memory(), Memory2(), c_size_t(), c_uint(), (c_uint(), c_uint())
+two.version = ctypes.sizeof(Memory2) | 2 << 24
+handle = device()
+results = [nvml.nvmlDeviceGetMemoryInfo(handle, byref(one)), nvml.nvmlDeviceGetMemoryInfo_v2(handle, byref(two)),
+           cuda.cuDeviceTotalMem_v2(byref(wide), 0), cuda.cuDeviceTotalMem(byref(narrow), 0),
+           cuda.cuMemGetInfo(byref(low[0]), byref(low[1]))]
+tell({"results": results, "free": [info()[1], one.free, two.free, low[0].value],
+      "total": [info()[2], one.total, two.total, wide.value, narrow.value, low[1].value],
+      "used": [one.used, two.used], "reserved": two.reserved})""")
+        self.assertEqual(answer["results"], [0] * 5)
+        self.assertEqual(set(answer["total"]), {LIMIT})
+        self.assertEqual(set(answer["free"]), {LIMIT - 24 * MIB})
+        self.assertEqual(set(answer["used"]), {24 * MIB})
+        self.assertEqual(answer["reserved"], 0)
+
+    def test_never_more_free_than_the_device_has(self):
+        self.stranger(1000)
+        free = 24 * MIB
+        answer = self.ask("""
+context()
+class Memory(ctypes.Structure): _fields_ = [(n, c_ulonglong) for n in ("total", "free", "used")]
+memory = Memory()
+nvml.nvmlDeviceGetMemoryInfo(device(), byref(memory))
+tell(info(), [memory.total, memory.free, memory.used])""")
+        self.assertEqual(answer, [[0, free, LIMIT], [LIMIT, free, 0]])
+
+    def test_a_wrong_version_of_the_question_gets_the_drivers_answer(self):
+        script = """
+memory = (c_uint64 * 8)()
+results = []
+for version in [0, 1, 40 | 1 << 24, 40 | 3 << 24]:
+    memory[0] = version
+    results.append(nvml.nvmlDeviceGetMemoryInfo_v2(device(), memory))
+tell(results, list(memory)[1:])"""
+        self.assertEqual(self.ask(script), self.ask(script, preload=None))
+
+    def test_a_device_is_the_same_by_index_uuid_and_bus(self):
+        limits = f"v1 fixed-share {GPUS[0]}:8:50 {GPUS[1]}:16:50"
+        answer = self.ask(f"""
+device()
+class Memory(ctypes.Structure): _fields_ = [(n, c_ulonglong) for n in ("total", "free", "used")]
+class Pci(ctypes.Structure): _fields_ = [("legacy", ctypes.c_char * 16), ("n", c_uint * 5), ("bus", ctypes.c_char * 32)]
+def total(handle):
+    memory = Memory()
+    return [nvml.nvmlDeviceGetMemoryInfo(handle, byref(memory)), memory.total // MIB]
+answers = []
+for index, uuid in enumerate({GPUS!r}):
+    handles, pci = [c_void_p() for _ in range(5)], Pci()
+    nvml.nvmlDeviceGetHandleByIndex_v2(index, byref(handles[0]))
+    nvml.nvmlDeviceGetHandleByIndex(index, byref(handles[1]))
+    nvml.nvmlDeviceGetHandleByUUID(uuid.encode(), byref(handles[2]))
+    nvml.nvmlDeviceGetPciInfo_v3(handles[0], byref(pci))
+    nvml.nvmlDeviceGetHandleByPciBusId(pci.bus, byref(handles[3]))
+    nvml.nvmlDeviceGetHandleByPciBusId_v2(pci.bus, byref(handles[4]))
+    answers.append([total(handle) for handle in handles])
+tell(answers)""", limits=limits)
+        self.assertEqual(answer, [[[0, 8]] * 5, [[0, 16]] * 5, [[0, 0]] * 5], "the third was not given to the container")
+
+    # --- Who runs ------------------------------------------------------------------------------
+    def test_process_lists_name_the_containers_own_processes_and_their_bytes(self):
+        _, sibling = self.hold(16)
+        self.stranger(100)
+        me, *lists = self.ask(PROCESSES + """
+context(); alloc(8 * MIB)
+handle = device()
+class List: pass
+detail, items = Details(version(Details, 1), 0, 64), (Detail * 64)()
+detail.to = ctypes.addressof(items)
+result = nvml.nvmlDeviceGetRunningProcessDetailList(handle, byref(detail))
+pids, count = (c_uint * 64)(), c_uint(64)
+counted = nvml.nvmlDeviceGetAccountingPids(handle, byref(count), pids)
+tell(os.getpid(), *[running(handle, "Compute", *kind) for kind in KINDS["Compute"]],
+     [result, detail.count, sorted([i.pid, i.memory] for i in items[:detail.count])],
+     [counted, count.value, sorted(pids[:count.value])])""")
+        mine = sorted([[me, 8 * MIB], [sibling, 16 * MIB]])
+        self.assertEqual(lists[:4], [[0, 2, mine]] * 4)
+        self.assertEqual(lists[4], [0, 2, sorted([me, sibling])])
+
+    def test_lists_of_graphics_and_mps_are_there_and_empty(self):
+        answer = self.ask(PROCESSES + """
+context()
+tell([running(device(), kind, suffix, V2) for kind in ("Graphics", "MPSCompute") for suffix in ("", "_v2", "_v3")])""")
+        self.assertEqual(answer, [[0, 0, []]] * 6)
+
+    def test_a_question_for_the_size_counts_the_containers_own(self):
+        self.stranger(100)
+        script = PROCESSES + """
+handle = device()
+before = running(handle, "Compute", "_v3", V2, room=0)
+context()
+count = c_uint(64)
+no_array = [nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle, byref(count), None), count.value]
+tell(before, running(handle, "Compute", "_v3", V2, room=0), no_array,
+     nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle, None, None),
+     nvml.nvmlDeviceGetComputeRunningProcesses_v3(None, byref(count), None))"""
+        insufficient, invalid = 7, 2
+        self.assertEqual(self.ask(script), [[0, 0, []], [insufficient, 1, []], [invalid, 1], invalid, invalid])
+
+    def test_more_processes_than_any_guess_are_filtered(self):
+        crowd = self.start(["sh", "-c", "i=0; while [ $i -lt 80 ]; do \"$0\" hold & i=$((i+1)); done; wait",
+                            self.guest], preload=None)
+        for _ in range(80):
+            self.assertEqual(crowd.stdout.readline(), "held\n")
+        me, mine, size = self.ask(PROCESSES + """
+context(); alloc(MIB)
+tell(os.getpid(), running(device(), "Compute", "_v3", V2), running(device(), "Compute", "_v2", V2, room=0))""")
+        self.assertEqual(mine, [0, 1, [[me, MIB]]])
+        self.assertEqual(size, [7, 1, []])
+        crowd.stdin.close()
+        crowd.wait()
+
+    def test_samples_of_use_are_the_containers_own(self):
+        self.stranger(100)
+        script = PROCESSES + """
+handle = device()
+def samples(room, since=0):
+    items, count = (Sample * 128)(), c_uint(room)
+    result = nvml.nvmlDeviceGetProcessUtilization(handle, items if room else None, byref(count), c_ulonglong(since))
+    return [result, [i.pid for i in items[:count.value]] if result == 0 else count.value]
+def uses():
+    items = (Use * 128)()
+    all = Uses(version(Uses, 1), 128, 0, ctypes.addressof(items))
+    result = nvml.nvmlDeviceGetProcessesUtilizationInfo(handle, byref(all))
+    return [result, [i.pid for i in items[:all.count]] if result == 0 else all.count]
+before = [samples(128), uses()]
+context()
+tell(os.getpid(), before, [samples(128), uses(), samples(0)], nvml.nvmlDeviceGetProcessUtilization(handle, None, None, c_ulonglong(0)),
+     nvml.nvmlDeviceGetProcessesUtilizationInfo(handle, None))"""
+        me, before, after, null_count, null_info = self.ask(script)
+        not_found = 6
+        self.assertEqual(before, [[not_found, 0]] * 2, "the stranger alone")
+        self.assertEqual(after[:2], [[0, [me]]] * 2)
+        self.assertEqual(after[2][0], 7)
+        self.assertEqual([null_count, null_info], [2, 2])
+
+    def test_a_gpu_that_the_container_was_not_given_shows_nobody_else(self):
+        self.start("context(1)\nalloc(MIB)\ntell(1)\nsys.stdin.readline()", preload=None).stdout.readline()
+        self.assertEqual(self.ask(PROCESSES + 'tell(running(device(1), "Compute", "_v3", V2))'), [0, 0, []])
+
+    def test_without_limits_nobody_is_listed(self):
+        self.stranger(1)
+        process = self.start(PROCESSES + """
+items, count = (Sample * 128)(), c_uint(128)
+tell(running(device(), "Compute", "_v3", V2)[0], nvml.nvmlDeviceGetProcessUtilization(device(), items, byref(count), c_ulonglong(0)), count.value)""",
+                             limits="")
+        no_permission = 4
+        self.assertEqual(json.loads(process.stdout.readline()), [no_permission, no_permission, 0])
+
+    @property
+    def guest(self):
+        from container import PROGRAMS
+        return f"{PROGRAMS}/guest"
+
+
+if __name__ == "__main__":
+    unittest.main()
