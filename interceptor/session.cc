@@ -26,6 +26,8 @@ constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///
 constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
 constinit std::atomic<time_t> looked_at = 0;    ///< the second of the last look at the file
+constinit std::atomic<std::uint64_t> reaped_ms =
+    0;  ///< when a query last looked for dead processes
 constinit pthread_mutex_t resize_mutex = PTHREAD_MUTEX_INITIALIZER;
 constinit region::Region shared;
 constinit std::atomic<int> state = kNotStarted;
@@ -83,6 +85,21 @@ void FollowLimitsEachSecond() {
   const time_t now = time(nullptr);
   if (looked_at.load(std::memory_order_relaxed) == now) return;
   if (looked_at.exchange(now, std::memory_order_relaxed) != now) FollowLimits();
+}
+
+/// What dead processes had is not in use. Looking for them costs some 20 us for each other process,
+/// so it is done only if others have anything, and not more often than once in 10 ms.
+void ReturnWhatTheDeadHad(std::size_t device) {
+  constexpr std::uint64_t kPause = 10;
+  if (shared.Total(device) == shared.Own(device)) return;
+  timespec clock = {};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &clock);
+  const std::uint64_t now_ms = static_cast<std::uint64_t>(clock.tv_sec) * 1000 +
+                               static_cast<std::uint64_t>(clock.tv_nsec) / 1'000'000;
+  const std::uint64_t last_ms = reaped_ms.load(std::memory_order_relaxed);
+  if (now_ms - last_ms < kPause) return;
+  reaped_ms.store(now_ms, std::memory_order_relaxed);
+  shared.Reap();
 }
 
 void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
@@ -157,6 +174,7 @@ Usage UsageOf(DeviceIndex device) {
   if (device == kNoDevice) return {};
   FollowLimitsEachSecond();
   const auto index = static_cast<std::size_t>(device);
+  ReturnWhatTheDeadHad(index);
   return {.limit_bytes = LimitBytes(index), .used_bytes = shared.Total(index)};
 }
 

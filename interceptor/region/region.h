@@ -44,6 +44,9 @@ class Region {
   void Release(std::size_t device, std::uint64_t bytes);
   std::uint64_t Total(std::size_t device) const { return TotalBytes(*mapping_.file, device); }
 
+  /// This process's part of it.
+  std::uint64_t Own(std::size_t device) const { return BytesOfSlot(slot_, device); }
+
   /// The slot of the process with that pid in this process's pid namespace; nothing if it owns
   /// none.
   std::optional<std::size_t> SlotOfPid(std::uint64_t pid) const;
@@ -67,7 +70,8 @@ class Region {
   /// In a forked child: drops the parent's place. Only system calls and plain stores.
   void ForgetAfterFork();
 
-  /// Returns the bytes of every dead owner; true if there was one. Called by Attach and Reserve.
+  /// Returns the bytes of every dead owner; true if there was one. Called by Attach and Reserve;
+  /// whoever tells the total may call it before.
   bool Reap();
 
  private:

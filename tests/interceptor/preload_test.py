@@ -512,7 +512,7 @@ class Preload(unittest.TestCase):
         probe = Probe(self).start()
         self.assertEqual(probe("launch 5"), "0")
         probe(f"alloc {LIMIT + 1}")
-        launches, denied = struct.unpack_from("<QQ", self.region(), LANES_AT + 64)
+        _, denied, launches = struct.unpack_from("<QQQ", self.region(), LANES_AT + 64)
         self.assertEqual((launches, denied), (5, 1))
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a container is told of its GPUs, by every question that there is. Usage: query_test.py BUILD_FOLDER"""
 import json
+import os
 import unittest
 
-from container import GPUS, LIMIT, MIB, Container
+from container import GPUS, LIMIT, MIB, PROGRAMS, Container
 
 HOLD = "context()\nr, p = alloc({mib} * MIB)\ntell(r, os.getpid())\nsys.stdin.readline()\n"
 
@@ -32,7 +33,7 @@ class Queries(Container):
         self.assertEqual(result, 0)
         return process, pid
 
-    def stranger(self, mib, gpu=0):
+    def stranger(self, mib):
         """A process of another container."""
         return self.hold(mib, preload=None)
 
@@ -105,6 +106,15 @@ for index, uuid in enumerate({GPUS!r}):
 tell(answers)""", limits=limits)
         self.assertEqual(answer, [[[0, 8]] * 5, [[0, 16]] * 5, [[0, 0]] * 5], "the third was not given to the container")
 
+    def test_what_a_dead_process_had_is_free_at_the_next_question(self):
+        script = self.start("context()\ntell(info())\nsys.stdin.readline()\ntell(info())")
+        self.assertEqual(json.loads(script.stdout.readline()), [0, LIMIT, LIMIT])
+        victim, _ = self.hold(40)
+        victim.kill()
+        victim.wait()
+        output, _ = script.communicate("\n")
+        self.assertEqual(json.loads(output), [0, LIMIT, LIMIT])
+
     # --- Who runs ------------------------------------------------------------------------------
     def test_process_lists_name_the_containers_own_processes_and_their_bytes(self):
         _, sibling = self.hold(16)
@@ -146,17 +156,17 @@ tell(before, running(handle, "Compute", "_v3", V2, room=0), no_array,
         self.assertEqual(self.ask(script), [[0, 0, []], [insufficient, 1, []], [invalid, 1], invalid, invalid])
 
     def test_more_processes_than_any_guess_are_filtered(self):
-        crowd = self.start(["sh", "-c", "i=0; while [ $i -lt 80 ]; do \"$0\" hold & i=$((i+1)); done; wait",
-                            self.guest], preload=None)
-        for _ in range(80):
-            self.assertEqual(crowd.stdout.readline(), "held\n")
+        wait, go = os.pipe()
+        crowd = [self.start([f"{PROGRAMS}/guest", "hold"], stdin=wait, preload=None) for _ in range(80)]
+        for process in crowd:
+            self.assertEqual(process.stdout.readline(), "held\n")
         me, mine, size = self.ask(PROCESSES + """
 context(); alloc(MIB)
 tell(os.getpid(), running(device(), "Compute", "_v3", V2), running(device(), "Compute", "_v2", V2, room=0))""")
         self.assertEqual(mine, [0, 1, [[me, MIB]]])
         self.assertEqual(size, [7, 1, []])
-        crowd.stdin.close()
-        crowd.wait()
+        os.close(wait)
+        os.close(go)
 
     def test_samples_of_use_are_the_containers_own(self):
         self.stranger(100)
@@ -194,11 +204,6 @@ tell(running(device(), "Compute", "_v3", V2)[0], nvml.nvmlDeviceGetProcessUtiliz
                              limits="")
         no_permission = 4
         self.assertEqual(json.loads(process.stdout.readline()), [no_permission, no_permission, 0])
-
-    @property
-    def guest(self):
-        from container import PROGRAMS
-        return f"{PROGRAMS}/guest"
 
 
 if __name__ == "__main__":

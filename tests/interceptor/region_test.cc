@@ -318,6 +318,40 @@ TEST(Region, CountersSurviveTheirProcess) {
   EXPECT_EQ(denied, 3u);
 }
 
+TEST(Region, ThreadsCountInWordsOfTheirOwn) {
+  TempDir dir;
+  Attached mine(dir);
+  mine->CountLaunch(0);
+  for (std::size_t i = 0; i < kCountingThreads; ++i) mine->ThreadLaunches(0, i).store(10);
+  View view(dir);
+  EXPECT_EQ(Launches(view->lanes[0][0]), 1 + 10 * kCountingThreads);
+}
+
+TEST(Region, KnowsOwnersByTheirPidInThisNamespaceAlone) {
+  TempDir dir;
+  Attached mine(dir);
+  Shared<std::atomic<int>> ready;
+  const pid_t child = Fork([&] {
+    Attached theirs(dir);
+    theirs->Reserve(0, 4096, kMaxBytes);
+    *ready = 1;
+    pause();
+  });
+  SpinUntil(*ready, 1);
+  const auto slot = mine->SlotOfPid(static_cast<std::uint64_t>(child));
+  ASSERT_TRUE(slot);
+  EXPECT_EQ(mine->BytesOfSlot(*slot, 0), 4096u);
+  EXPECT_TRUE(mine->SlotOfPid(static_cast<std::uint64_t>(getpid())));
+  EXPECT_FALSE(mine->SlotOfPid(1));
+  EXPECT_FALSE(mine->SlotOfPid(0)) << "the pid of free slots";
+  View view(dir);
+  for (const std::uint64_t elsewhere : {std::uint64_t{0}, std::uint64_t{4711}}) {
+    view->owners[*slot].pid_namespace.store(elsewhere);
+    EXPECT_FALSE(mine->SlotOfPid(static_cast<std::uint64_t>(child)));
+  }
+  Kill(child);
+}
+
 // --- Processes killed at random instructions ----------------------------------------------------
 struct Board {
   std::atomic<int> ready;
