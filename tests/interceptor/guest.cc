@@ -222,12 +222,13 @@ void ForkAmongThreads(const Numbers& n) {
   for (int i = 0; i < n.at(0); ++i) {
     const pid_t pid = fork();
     if (pid == 0) {
-      alarm(20);  // a lock that nobody will ever release
+      alarm(10);  // a lock that nobody will ever release
       CUdeviceptr ptr = 0;
       std::size_t size = 0;
       cuMemAlloc_v2(&ptr, kMib);
       cuMemGetInfo_v2(&size, &size);
-      cuMemFree_v2(ptr);
+      // Addresses of every part of our books.
+      for (CUdeviceptr other = 1; other < 256; ++other) cuMemFree_v2(other << 20);
       _exit(0);
     }
     int status = 0;
@@ -342,6 +343,26 @@ void CloseTheDriver(const Numbers&) {
   UseAll();
 }
 
+/// Who comes next is the same however often, and whoever, asks. Names that merely look like CUDA's
+/// are nobody's business.
+void LookUps(const Numbers&) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([] {
+      void* const first = dlsym(RTLD_NEXT, "open");
+      for (int k = 0; k < 1000; ++k) Expect(dlsym(RTLD_NEXT, "open") == first, "another open");
+      Expect(first != nullptr, "no open");
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  void* const libc = dlopen("libc.so.6", RTLD_LAZY);
+  for (const char* name :
+       {"curl_easy_init", "cublasCreate_v2", "cuNoSuchThing", "cu", "nvml", ""}) {
+    Expect(dlsym(libc, name) == nullptr, name);
+    Expect(dlsym(RTLD_DEFAULT, name) == nullptr, name);
+  }
+}
+
 const std::map<std::string, void (*)(const Numbers&)> kScenes = {
     {"hold", Hold},
     {"launches", Launches},
@@ -360,6 +381,7 @@ const std::map<std::string, void (*)(const Numbers&)> kScenes = {
     {"per_thread_names", PerThreadNames},
     {"wide", Wide},
     {"close_the_driver", CloseTheDriver},
+    {"look_ups", LookUps},
     {"all", [](const Numbers&) { UseAll(); }},
 };
 

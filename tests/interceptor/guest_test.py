@@ -52,7 +52,7 @@ class Guests(Container):
 
     def test_launches_are_counted_beside_another_tool(self):
         for preload in [f"{PROGRAMS}/libsecond_tool.so:{LIBRARY}", f"{LIBRARY}:{PROGRAMS}/libsecond_tool.so"]:
-            self.play("launches", 2, 50, preload=preload)
+            self.play("launches", 1, 100, preload=preload)
             self.assertEqual(self.launches()[1], 100)
             os.remove(self.path("region/region"))
 
@@ -72,6 +72,11 @@ class Guests(Container):
         self.memory_mib = 65536
         super().setUp()
         self.play("wide", 6, limits=f"v1 fixed-share {GPUS[0]}:6144:50")
+        (refused,) = struct.unpack_from("<Q", self.region(), LANES_AT + 72)
+        self.assertEqual(refused, 7, "by us: none of it may have reached the driver")
+
+    def test_look_ups_of_others_are_the_same_each_time_and_start_nothing(self):
+        self.play("look_ups", limits="", TESSERA_REGION_DIR="/nowhere")
 
     def test_the_driver_may_be_closed_and_opened(self):
         self.play("close_the_driver")
@@ -85,7 +90,7 @@ class Guests(Container):
 
     # --- Children ---------------------------------------------------------------------------------
     def test_children_forked_among_allocating_threads_never_hang(self):
-        self.play("fork_among_threads", 60)
+        self.play("fork_among_threads", 150)
 
     def test_a_vforked_child_becomes_another_program(self):
         self.play("vfork_and_exec")

@@ -74,6 +74,34 @@ nvml.nvmlDeviceGetMemoryInfo(device(), byref(memory))
 tell(info(), [memory.total, memory.free, memory.used])""")
         self.assertEqual(answer, [[0, free, LIMIT], [LIMIT, free, 0]])
 
+    def test_a_limit_below_what_is_in_use_leaves_nothing_free(self):
+        limits = self.path("limits")
+        with open(limits, "w") as file:
+            file.write(f"v1 fixed-share {GPUS[0]}:64:50")
+        answer = self.ask(f"""
+import time
+context(); alloc(48 * MIB)
+with open({limits!r}, "w") as file: file.write("v1 fixed-share {GPUS[0]}:16:50")
+class Memory(ctypes.Structure): _fields_ = [(n, c_ulonglong) for n in ("total", "free", "used")]
+memory, end = Memory(), time.time() + 10
+while info()[2] != 16 * MIB and time.time() < end: time.sleep(0.05)
+nvml.nvmlDeviceGetMemoryInfo(device(), byref(memory))
+tell(info(), [memory.total, memory.free, memory.used])""", TESSERA_LIMITS_FILE=limits)
+        self.assertEqual(answer, [[0, 0, 16 * MIB], [16 * MIB, 0, 16 * MIB]])
+
+    def test_odd_arguments_get_the_drivers_answer(self):
+        script = """
+context()
+ptr, pitch, low = c_uint64(), c_size_t(), c_uint()
+tell([cuda.cuMemAllocPitch_v2(byref(ptr), byref(pitch), c_size_t(16), c_size_t(16), element) for element in (0, 3, 32)],
+     [cuda.cuMemAllocPitch_v2(byref(ptr), byref(pitch), c_size_t(w), c_size_t(h), 4) for w, h in ((0, 16), (16, 0), (0, 0))],
+     [cuda.cuDeviceTotalMem_v2(byref(pitch), ordinal) for ordinal in (-1, 3, 99)],
+     [cuda.cuMemGetInfo(None, None), cuda.cuMemGetInfo(byref(low), None), cuda.cuDeviceTotalMem(None, 0)],
+     [nvml.nvmlDeviceGetMemoryInfo(handle, None) for handle in (None, device(), c_void_p(8))],
+     [nvml.nvmlDeviceGetMemoryInfo_v2(handle, None) for handle in (None, device(), c_void_p(8))],
+     info()[0], cuda.cuMemFree_v2(c_uint64(0x1234)), cuda.cuMemFreeAsync(c_uint64(0x1234), None))"""
+        self.assertEqual(self.ask(script), self.ask(script, preload=None))
+
     def test_a_wrong_version_of_the_question_gets_the_drivers_answer(self):
         script = """
 memory = (c_uint64 * 8)()
@@ -120,7 +148,7 @@ tell(answers)""", limits=limits)
         _, sibling = self.hold(16)
         self.stranger(100)
         me, *lists = self.ask(PROCESSES + """
-context(); alloc(8 * MIB)
+context(); alloc(8 * MIB + 1)
 handle = device()
 class List: pass
 detail, items = Details(version(Details, 1), 0, 64), (Detail * 64)()
@@ -131,7 +159,8 @@ counted = nvml.nvmlDeviceGetAccountingPids(handle, byref(count), pids)
 tell(os.getpid(), *[running(handle, "Compute", *kind) for kind in KINDS["Compute"]],
      [result, detail.count, sorted([i.pid, i.memory] for i in items[:detail.count])],
      [counted, count.value, sorted(pids[:count.value])])""")
-        mine = sorted([[me, 8 * MIB], [sibling, 16 * MIB]])
+        # The driver would say 8 MiB and 512 bytes.
+        mine = sorted([[me, 8 * MIB + 1], [sibling, 16 * MIB]])
         self.assertEqual(lists[:4], [[0, 2, mine]] * 4)
         self.assertEqual(lists[4], [0, 2, sorted([me, sibling])])
 

@@ -192,7 +192,8 @@ TEST(Region, RefusesWhatIsNotItsFile) {
       {"next version",
        [](const std::string& p) {
          const int fd = open(p.c_str(), O_WRONLY);
-         ASSERT_EQ(pwrite(fd, "\2", 1, 8), 1);
+         const std::uint32_t next = kVersion + 1;
+         ASSERT_EQ(pwrite(fd, &next, sizeof(next), 8), 4);
          close(fd);
        },
        "version"},
