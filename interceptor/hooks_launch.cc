@@ -30,6 +30,7 @@ template <auto kFunction, typename... Args>
 
 using namespace tessera;
 
+// NOLINTNEXTLINE(readability-function-size): the driver's own parameters
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y,
                         unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                         unsigned int block_z, unsigned int shared_bytes, CUstream stream,
@@ -38,6 +39,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
                                          block_z, shared_bytes, stream, params, extra);
 }
 
+// NOLINTNEXTLINE(readability-function-size): the driver's own parameters
 CUresult cuLaunchKernel_ptsz(CUfunction function, unsigned int grid_x, unsigned int grid_y,
                              unsigned int grid_z, unsigned int block_x, unsigned int block_y,
                              unsigned int block_z, unsigned int shared_bytes, CUstream stream,
