@@ -100,7 +100,9 @@ typedef struct nvmlProcessUtilizationSample_st {
   unsigned int decUtil;
 } nvmlProcessUtilizationSample_t;
 
-typedef struct nvmlProcessUtilizationInfo_v1_st {
+// The vendor's structs from here to nvmlEventData_t have no tag; a tag like the name keeps their
+// functions' types the same.
+typedef struct nvmlProcessUtilizationInfo_v1_t {
   unsigned long long timeStamp;
   unsigned int pid;
   unsigned int smUtil;
@@ -111,7 +113,7 @@ typedef struct nvmlProcessUtilizationInfo_v1_st {
   unsigned int ofaUtil;
 } nvmlProcessUtilizationInfo_v1_t;
 
-typedef struct nvmlProcessesUtilizationInfo_v1_st {
+typedef struct nvmlProcessesUtilizationInfo_v1_t {
   unsigned int version;              ///< the caller sets nvmlProcessesUtilizationInfo_v1
   unsigned int processSamplesCount;  ///< room, then what there is
   unsigned long long lastSeenTimeStamp;
@@ -122,7 +124,7 @@ enum : unsigned int {
   nvmlProcessesUtilizationInfo_v1 = sizeof(nvmlProcessesUtilizationInfo_v1_t) | (1u << 24)
 };
 
-typedef struct nvmlProcessDetail_v1_st {
+typedef struct nvmlProcessDetail_v1_t {
   unsigned int pid;
   unsigned long long usedGpuMemory;
   unsigned int gpuInstanceId;
@@ -130,7 +132,7 @@ typedef struct nvmlProcessDetail_v1_st {
   unsigned long long usedGpuCcProtectedMemory;
 } nvmlProcessDetail_v1_t;
 
-typedef struct nvmlProcessDetailList_v1_st {
+typedef struct nvmlProcessDetailList_v1_t {
   unsigned int version;              ///< the caller sets nvmlProcessDetailList_v1
   unsigned int mode;                 ///< 0 compute, 1 graphics, 2 MPS
   unsigned int numProcArrayEntries;  ///< room, then what there is

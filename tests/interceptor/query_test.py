@@ -143,6 +143,20 @@ tell(answers)""", limits=limits)
         output, _ = script.communicate("\n")
         self.assertEqual(json.loads(output), [0, LIMIT, LIMIT])
 
+    def test_cuda_and_nvml_number_gpus_differently_and_mean_the_same(self):
+        limits = f"v1 fixed-share {GPUS[0]}:8:50 {GPUS[1]}:16:50 {GPUS[2]}:32:50"
+        nvml_first = "device(); context(0)"
+        for visible, order, want in [("1", nvml_first, 16), ("1", "context(0); device()", 16), (GPUS[2], nvml_first, 32),
+                                     ("2,0", nvml_first, 32)]:
+            with self.subTest(f"{visible}, {order}"):
+                answer = self.ask(order + f"""
+class Memory(ctypes.Structure): _fields_ = [(n, c_ulonglong) for n in ("total", "free", "used")]
+held, memories = alloc({want} * MIB)[0], [Memory() for _ in range(3)]
+for index, memory in enumerate(memories): nvml.nvmlDeviceGetMemoryInfo(device(index), byref(memory))
+tell(held, alloc(1)[0], [[m.total // MIB, m.used // MIB] for m in memories])""", limits=limits,
+                                  CUDA_VISIBLE_DEVICES=visible)
+                self.assertEqual(answer, [0, 2, [[t, t if t == want else 0] for t in (8, 16, 32)]])
+
     # --- Who runs ------------------------------------------------------------------------------
     def test_process_lists_name_the_containers_own_processes_and_their_bytes(self):
         _, sibling = self.hold(16)
