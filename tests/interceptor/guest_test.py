@@ -70,6 +70,13 @@ class Guests(Container):
                 self.assertEqual(self.launches()[1], 150)
                 os.remove(self.path("region/region"))
 
+    def test_launches_are_counted_on_the_gpu_where_they_run(self):
+        limits = f"v1 fixed-share {GPUS[0]}:64:50 {GPUS[1]}:64:50"
+        self.run_in(LAUNCH.format(times=5).replace("context()", "context(1)"), limits=limits)
+        self.assertEqual([self.launches(device)[1] for device in (0, 1)], [0, 5])
+        self.run_in(LAUNCH.format(times=7), limits=limits, CUDA_VISIBLE_DEVICES="1")
+        self.assertEqual([self.launches(device)[1] for device in (0, 1)], [0, 12])
+
     # --- What is the program's own ----------------------------------------------------------------
     def test_errno_is_the_programs(self):
         self.play("errno", TESSERA_SIM_NOOP="1")
