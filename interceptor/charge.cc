@@ -51,19 +51,23 @@ Ledger& MappingLedger() { return mappings; }
 
 void ForgetAllocationsAfterFork() {
   for (Ledger* ledger : {&memory, &arrays, &handles, &mappings}) ledger->ForgetAfterFork();
+  ForgetPoolsAfterFork();
   for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
 }
 
 Place DevicePlace(CUdevice device) {
   if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
-  return {.device = IndexOf(device)};
+  return {.device = IndexOf(device), .ordinal = device};
 }
 
 Place CurrentPlace() {
   if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
   CUdevice device = 0;
   const CUresult result = Real().cuCtxGetDevice(&device);
-  return result == CUDA_SUCCESS ? DevicePlace(device) : Place{.result = result};
+  if (result != CUDA_SUCCESS) return {.result = result};
+  Place place = DevicePlace(device);
+  Real().cuCtxGetCurrent(&place.context);
+  return place;
 }
 
 Place StreamPlace(CUstream stream) {

@@ -5,6 +5,7 @@
 
 #include "common/abi/cuda.h"
 #include "interceptor/ledger.h"
+#include "interceptor/pool_account.h"
 #include "interceptor/session.h"
 
 /// The one accounting rule: reserve before the driver is asked, settle after it has answered.
@@ -14,6 +15,8 @@ namespace tessera {
 struct Place {
   CUresult result = CUDA_SUCCESS;
   session::DeviceIndex device = session::kNoDevice;
+  CUdevice ordinal = 0;
+  CUcontext context = nullptr;  ///< that it would go with; of CurrentPlace alone
 };
 
 /// Of the thread's current context. The driver's own error if there is none;
@@ -33,6 +36,25 @@ Ledger& HandleLedger();
 /// Mappings of them by address.
 Ledger& MappingLedger();
 
+inline session::DeviceIndex DeviceOf(const Charge& charge) { return charge.device; }
+inline Charge MakeCharge(const Place& place, std::uint64_t bytes) {
+  return {.bytes = bytes,
+          .device = static_cast<std::uint16_t>(place.device),
+          .owner = reinterpret_cast<std::uint64_t>(place.context)};
+}
+/// A block of a pool: it is the pool that pays.
+inline Charge BlockOf(PoolAccount& pool) {
+  return {.pooled = true, .owner = reinterpret_cast<std::uint64_t>(&pool)};
+}
+/// Returns what an entry that has left its ledger stood for.
+inline void Release(const Charge& charge) {
+  if (charge.pooled) {
+    BlockLeaves(*reinterpret_cast<PoolAccount*>(charge.owner));
+  } else {
+    session::Release(DeviceOf(charge), charge.bytes);
+  }
+}
+
 /// Records `charge` for `key` in `ledger`. If that is impossible, calls `undo` and returns out of
 /// memory.
 template <typename Undo>
@@ -40,10 +62,10 @@ CUresult Settle(Ledger& ledger, std::uint64_t key, const Charge& charge, const U
   Charge replaced;
   if (!ledger.Insert(key, charge, replaced)) {
     undo();
-    session::Release(static_cast<session::DeviceIndex>(charge.device), charge.bytes);
+    Release(charge);
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
-  session::Release(static_cast<session::DeviceIndex>(replaced.device), replaced.bytes);
+  if (replaced.bytes != 0 || replaced.pooled) Release(replaced);
   return CUDA_SUCCESS;
 }
 
@@ -62,8 +84,7 @@ CUresult AllocateCharged(Ledger& ledger, const Place& place, std::uint64_t bytes
     session::Release(place.device, bytes);
     return result;
   }
-  const Charge charge{.bytes = bytes, .device = static_cast<std::uint32_t>(place.device)};
-  return Settle(ledger, KeyOf(*ptr), charge, undo);
+  return Settle(ledger, KeyOf(*ptr), MakeCharge(place, bytes), undo);
 }
 
 /// `free` asks the driver. The entry leaves the ledger first: another thread may get the same
@@ -75,7 +96,7 @@ CUresult FreeCharged(Ledger& ledger, std::uint64_t key, const Free& free) {
   const CUresult result = free();
   if (!ours) return result;
   if (result == CUDA_SUCCESS) {
-    session::Release(static_cast<session::DeviceIndex>(charge.device), charge.bytes);
+    Release(charge);
   } else {
     Charge replaced;
     ledger.Insert(key, charge, replaced);

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "common/abi/cuda.h"
+#include "common/abi/cuda_more.h"
 #include "common/abi/nvml.h"
 
 namespace tessera {

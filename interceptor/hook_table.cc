@@ -1,5 +1,6 @@
 #include "interceptor/hook_table.h"
 
+#include "common/abi/cuda_more.h"
 #include "common/abi/nvml.h"
 
 namespace tessera {

@@ -2,38 +2,129 @@
 #include "common/abi/cuda_more.h"
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
+#include "interceptor/pool_account.h"
+#include "interceptor/region/lock.h"
 #include "interceptor/scope.h"
 
-// Stream-ordered allocations are charged by request, on the device of the stream, and returned when
-// their free is queued. They share a ledger with the others: either kind of free takes either kind
-// of pointer.
+// Stream-ordered allocations come out of pools, and it is the pool that is charged, with what it
+// has reserved from its device. Where the pool has room, as the driver tells, an allocation changes
+// nothing; where it must grow, the request is reserved first and settled by the growth. Blocks
+// stand in the ledger of addresses, because either kind of free takes either kind of pointer.
 
 namespace tessera {
 namespace {
 
-/// Memory is where its pool is, which need not be the stream's GPU, and the driver tells it of the
-/// memory only: the charge moves there when the memory is.
-template <typename Undo>
-CUresult MoveHome(CUdeviceptr ptr, std::uint64_t bytes, const Place& charged, const Undo& undo) {
-  int ordinal = 0;
-  const CUresult asked =
-      Real().cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, ptr);
-  const Place home = asked == CUDA_SUCCESS ? DevicePlace(ordinal) : charged;
-  if (home.device == charged.device) return CUDA_SUCCESS;
-  if (!session::TryReserve(home.device, bytes)) {
-    FreeCharged(MemoryLedger(), ptr, undo);
-    return CUDA_ERROR_OUT_OF_MEMORY;
-  }
-  const Charge charge{.bytes = bytes, .device = static_cast<std::uint32_t>(home.device)};
-  return Settle(MemoryLedger(), ptr, charge, undo);
+/// One allocation from a pool: what was asked for and how to ask and to undo.
+template <typename Allocate>
+struct Request {
+  CUdeviceptr* ptr;
+  std::uint64_t bytes;
+  const Allocate& allocate;
+};
+
+/// Gives the block and what the pool grew by for it back to the device. The free must be complete
+/// before the pool can be trimmed, so it is the synchronous one.
+void Undo(PoolAccount& pool, CUdeviceptr ptr) {
+  const RelaxedCapture relaxed;
+  Real().cuMemFree_v2(ptr);
+  Real().cuMemPoolTrimTo(pool.handle.load(std::memory_order_relaxed), 0);
+  SettlePoolAnyway(pool);
 }
 
-template <typename Allocate, typename Undo>
-CUresult AllocateFromPool(CUdeviceptr* ptr, std::uint64_t bytes, CUstream stream,
-                          const Allocate& allocate, const Undo& undo) {
+/// The pool may have to grow. Its mutex is held across the driver's call, so that two threads that
+/// make it grow at once do not take each other's growth for theirs.
+template <typename Allocate>
+CUresult AllocateGrowing(PoolAccount& pool, const Request<Allocate>& request) {
+  const region::Lock lock(pool.mutex);
+  for (const auto refusal : {session::Refusal::kTentative, session::Refusal::kFinal}) {
+    // Room in pieces that are too small is given back for a second try.
+    if (refusal == session::Refusal::kFinal) {
+      const RelaxedCapture relaxed;
+      Real().cuMemPoolTrimTo(pool.handle.load(std::memory_order_relaxed), 0);
+      SettlePoolAnyway(pool);
+    }
+    const std::uint64_t credit = UnusedOf(pool) < request.bytes ? request.bytes : 0;
+    if (credit != 0 && !session::TryReserve(pool.device, credit, refusal)) continue;
+    const CUresult result = request.allocate();
+    if (result != CUDA_SUCCESS) {
+      session::Release(pool.device, credit);
+      return result;
+    }
+    if (SettlePool(pool, credit, refusal)) return CUDA_SUCCESS;
+    Undo(pool, *request.ptr);
+  }
+  return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+template <typename Allocate>
+CUresult AllocateBlock(PoolAccount& pool, const Request<Allocate>& request) {
+  CUresult result = CUDA_SUCCESS;
+  if (UnusedOf(pool) < request.bytes) {
+    result = AllocateGrowing(pool, request);
+  } else {
+    result = request.allocate();
+    if (result == CUDA_SUCCESS && HasChanged(pool)) {
+      const region::Lock lock(pool.mutex);
+      if (!SettlePool(pool, 0, session::Refusal::kFinal)) {
+        Undo(pool, *request.ptr);
+        result = CUDA_ERROR_OUT_OF_MEMORY;
+      }
+    }
+  }
+  if (result != CUDA_SUCCESS || *request.ptr == 0) return result;
+  BlockArrives(pool);
+  return Settle(MemoryLedger(), *request.ptr, BlockOf(pool),
+                [&] { Real().cuMemFree_v2(*request.ptr); });
+}
+
+/// A pool that we have not seen made, such as another library's: the memory that comes out of it
+/// tells where it is.
+template <typename Allocate>
+CUresult AllocateFromStranger(CUmemoryPool handle, const Request<Allocate>& request) {
+  const CUresult result = request.allocate();
+  if (result != CUDA_SUCCESS) return result;
+  int ordinal = 0;
+  const CUresult asked =
+      Real().cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, *request.ptr);
+  PoolAccount* const pool = asked == CUDA_SUCCESS ? PoolOf(handle, ordinal) : nullptr;
+  if (pool == nullptr) return result;
+  const region::Lock lock(pool->mutex);
+  if (!SettlePool(*pool, 0, session::Refusal::kFinal)) {
+    Undo(*pool, *request.ptr);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  BlockArrives(*pool);
+  return Settle(MemoryLedger(), *request.ptr, BlockOf(*pool),
+                [&] { Real().cuMemFree_v2(*request.ptr); });
+}
+
+/// What a capturing stream is asked becomes a node of its graph and takes no memory yet. The legacy
+/// stream cannot be captured.
+bool IsCapturing(CUstream stream, decltype(&::cuStreamIsCapturing) ask, CUstream never_captured) {
+  if (stream == never_captured) return false;
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  return ask(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+template <typename Allocate>
+CUresult AllocateFromCurrent(CUdeviceptr* ptr, std::uint64_t bytes, CUstream stream,
+                             const Allocate& allocate) {
   const Place place = StreamPlace(stream);
-  const CUresult result = AllocateCharged(MemoryLedger(), place, bytes, ptr, allocate, undo);
-  return result == CUDA_SUCCESS ? MoveHome(*ptr, bytes, place, undo) : result;
+  if (place.result != CUDA_SUCCESS) return place.result;
+  PoolAccount* const pool = CurrentPoolOf(place.ordinal);
+  return pool == nullptr ? allocate()
+                         : AllocateBlock(*pool, Request<Allocate>{ptr, bytes, allocate});
+}
+
+template <typename Allocate>
+CUresult AllocateFromPool(CUdeviceptr* ptr, std::uint64_t bytes, CUmemoryPool handle,
+                          CUstream stream, const Allocate& allocate) {
+  const Place place = StreamPlace(stream);
+  if (place.result != CUDA_SUCCESS) return place.result;
+  const Request<Allocate> request{ptr, bytes, allocate};
+  PoolAccount* const pool = FindAnyPool(handle);
+  if (pool != nullptr && pool->ordinal == kNoDeviceMemory) return allocate();
+  return pool == nullptr ? AllocateFromStranger(handle, request) : AllocateBlock(*pool, request);
 }
 
 }  // namespace
@@ -44,17 +135,21 @@ using namespace tessera;
 CUresult cuMemAllocAsync(CUdeviceptr* ptr, std::size_t bytes, CUstream stream) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAllocAsync(ptr, bytes, stream); };
-  if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(MemoryLedger(), StreamPlace(stream), bytes, ptr, allocate,
-                         [&] { return scope.real().cuMemFreeAsync(*ptr, stream); });
+  if (scope.nested() || ptr == nullptr ||
+      IsCapturing(stream, scope.real().cuStreamIsCapturing, nullptr)) {
+    return allocate();
+  }
+  return AllocateFromCurrent(ptr, bytes, stream, allocate);
 }
 
 CUresult cuMemAllocAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUstream stream) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAllocAsync_ptsz(ptr, bytes, stream); };
-  if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(MemoryLedger(), StreamPlace(stream), bytes, ptr, allocate,
-                         [&] { return scope.real().cuMemFreeAsync_ptsz(*ptr, stream); });
+  if (scope.nested() || ptr == nullptr ||
+      IsCapturing(stream, scope.real().cuStreamIsCapturing_ptsz, CU_STREAM_LEGACY)) {
+    return allocate();
+  }
+  return AllocateFromCurrent(ptr, bytes, stream, allocate);
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr* ptr, std::size_t bytes, CUmemoryPool pool,
@@ -63,9 +158,11 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr* ptr, std::size_t bytes, CUmemoryPo
   const auto allocate = [&] {
     return scope.real().cuMemAllocFromPoolAsync(ptr, bytes, pool, stream);
   };
-  if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateFromPool(ptr, bytes, stream, allocate,
-                          [&] { return scope.real().cuMemFreeAsync(*ptr, stream); });
+  if (scope.nested() || ptr == nullptr ||
+      IsCapturing(stream, scope.real().cuStreamIsCapturing, nullptr)) {
+    return allocate();
+  }
+  return AllocateFromPool(ptr, bytes, pool, stream, allocate);
 }
 
 CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUmemoryPool pool,
@@ -74,9 +171,11 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUmem
   const auto allocate = [&] {
     return scope.real().cuMemAllocFromPoolAsync_ptsz(ptr, bytes, pool, stream);
   };
-  if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateFromPool(ptr, bytes, stream, allocate,
-                          [&] { return scope.real().cuMemFreeAsync_ptsz(*ptr, stream); });
+  if (scope.nested() || ptr == nullptr ||
+      IsCapturing(stream, scope.real().cuStreamIsCapturing_ptsz, CU_STREAM_LEGACY)) {
+    return allocate();
+  }
+  return AllocateFromPool(ptr, bytes, pool, stream, allocate);
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr ptr, CUstream stream) {

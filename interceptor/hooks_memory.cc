@@ -46,8 +46,7 @@ CUresult AllocatePitched(Pointer* ptr, const Size* pitch, std::uint64_t width_by
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   if (bytes < guess) session::Release(place.device, guess - bytes);
-  const Charge charge{.bytes = bytes, .device = static_cast<std::uint32_t>(place.device)};
-  return Settle(MemoryLedger(), *ptr, charge, free);
+  return Settle(MemoryLedger(), *ptr, MakeCharge(place, bytes), free);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ CUresult DropCharged(std::uint64_t handle, const Call& call) {
   const bool was_last = HandleLedger().Drop(handle, last);
   const CUresult result = call();
   if (result == CUDA_SUCCESS) {
-    if (was_last) session::Release(static_cast<session::DeviceIndex>(last.device), last.bytes);
+    if (was_last) Release(last);
     return result;
   }
   Charge replaced;
@@ -34,7 +34,7 @@ CUresult DropCharged(std::uint64_t handle, const Call& call) {
 void DropMappings(CUdeviceptr from, CUdeviceptr to) {
   Charge mapping;
   while (from < to && MappingLedger().Take(from, mapping)) {
-    DropCharged(mapping.handle, [] { return CUDA_SUCCESS; });
+    DropCharged(mapping.owner, [] { return CUDA_SUCCESS; });
     from += mapping.bytes;
   }
 }
@@ -72,7 +72,7 @@ CUresult cuMemMap(CUdeviceptr ptr, std::size_t bytes, std::size_t offset,
   CUresult result = map();
   Charge unused;
   if (result == CUDA_SUCCESS &&
-      !MappingLedger().Insert(ptr, {.bytes = bytes, .handle = handle}, unused)) {
+      !MappingLedger().Insert(ptr, {.bytes = bytes, .owner = handle}, unused)) {
     scope.real().cuMemUnmap(ptr, bytes);
     result = CUDA_ERROR_OUT_OF_MEMORY;
   }
@@ -86,7 +86,7 @@ CUresult cuMemUnmap(CUdeviceptr ptr, std::size_t bytes) {
   const auto unmap = [&] { return scope.real().cuMemUnmap(ptr, bytes); };
   Charge first;
   if (scope.nested() || !session::Ready() || !MappingLedger().Take(ptr, first)) return unmap();
-  const CUresult result = DropCharged(first.handle, unmap);
+  const CUresult result = DropCharged(first.owner, unmap);
   Charge replaced;
   if (result != CUDA_SUCCESS) {
     MappingLedger().Insert(ptr, first, replaced);

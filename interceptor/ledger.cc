@@ -77,6 +77,35 @@ bool Ledger::Drop(std::uint64_t key, Charge& last) {
   return true;
 }
 
+void Ledger::ChangeOwner(std::uint64_t from, std::uint64_t to) {
+  for (Shard& shard : shards_) {
+    const Lock lock(shard.mutex);
+    for (std::size_t i = 0; i < shard.capacity; ++i) {
+      Entry& entry = shard.entries[i];
+      if (entry.key != 0 && !entry.charge.pooled && entry.charge.owner == from) {
+        entry.charge.owner = to;
+      }
+    }
+  }
+}
+
+/// Erase fills the hole from behind, so the place is looked at again; what it brings around the end
+/// of the table was looked at before.
+void Ledger::TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxDevices]) {
+  for (Shard& shard : shards_) {
+    const Lock lock(shard.mutex);
+    for (std::size_t i = 0; i < shard.capacity;) {
+      const Entry& entry = shard.entries[i];
+      if (entry.key == 0 || entry.charge.pooled || entry.charge.owner != owner) {
+        ++i;
+        continue;
+      }
+      bytes[entry.charge.device] += entry.charge.bytes;
+      Erase(shard, i);
+    }
+  }
+}
+
 /// Moves later entries of the run into the hole, so that no run is ever broken and no tombstone is
 /// needed.
 void Ledger::Erase(Shard& shard, std::size_t at) {

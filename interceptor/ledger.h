@@ -5,14 +5,19 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "interceptor/region/layout.h"
+
 namespace tessera {
 
 /// What one live allocation is charged with.
 struct Charge {
   std::uint64_t bytes = 0;
-  std::uint32_t device = 0;      ///< index into Limits::devices
+  std::uint16_t device = 0;      ///< index into Limits::devices
+  bool pooled = false;           ///< a block of a pool, which is charged as a whole: bytes is 0
   std::uint32_t references = 1;  ///< of a physical allocation: handles and mappings
-  std::uint64_t handle = 0;      ///< of a mapping: what is mapped
+  /// The context that the memory goes with; of a mapping: the handle that is mapped; of a pool's
+  /// block: its PoolAccount.
+  std::uint64_t owner = 0;
 };
 
 /// Which allocations of this process are charged: pointer or handle -> Charge, in constant time.
@@ -36,6 +41,10 @@ class Ledger {
   /// One reference less. True if it was the last one: the entry is removed, and `last` is its
   /// charge.
   bool Drop(std::uint64_t key, Charge& last);
+  /// Gives every entry of one owner to another, in linear time.
+  void ChangeOwner(std::uint64_t from, std::uint64_t to);
+  /// Removes the entries of an owner and adds their bytes up by device, in linear time.
+  void TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxDevices]);
   /// In a forked child, whose parent's allocations are not its own. Only plain stores.
   void ForgetAfterFork();
 

@@ -12,6 +12,7 @@
 #include "interceptor/fork.h"
 #include "interceptor/glibc.h"
 #include "interceptor/limits_source.h"
+#include "interceptor/pool_account.h"
 #include "interceptor/region/lock.h"
 #include "interceptor/region/region.h"
 #include "interceptor/trace.h"
@@ -145,9 +146,10 @@ DeviceIndex FindDevice(const char* uuid_text) {
 
 std::size_t DeviceCount() { return limits.count; }
 
-bool TryReserve(DeviceIndex device, std::uint64_t bytes) {
+bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal) {
   if (device == kNoDevice) {
-    if (Tracing()) (Line() << "refused " << bytes << " bytes on a GPU without a limit").Write();
+    if (Tracing() && refusal == Refusal::kFinal)
+      (Line() << "refused " << bytes << " bytes on a GPU without a limit").Write();
     return false;
   }
   const auto index = static_cast<std::size_t>(device);
@@ -159,10 +161,19 @@ bool TryReserve(DeviceIndex device, std::uint64_t bytes) {
     const std::uint64_t now = LimitBytes(index);
     if (now > limit) outcome = shared.Reserve(index, bytes, now);
   }
+  if (outcome == region::Outcome::kOverLimit && ShrinkPools(device)) {
+    outcome = shared.Reserve(index, bytes, LimitBytes(index));
+  }
   if (outcome == region::Outcome::kDone) return true;
+  if (refusal == Refusal::kTentative) return false;
   shared.CountDenied(index);
   TraceRefusal(index, bytes, outcome);
   return false;
+}
+
+void ChargeAnyway(DeviceIndex device, std::uint64_t bytes) {
+  if (device == kNoDevice || bytes == 0) return;
+  shared.Reserve(static_cast<std::size_t>(device), bytes, region::kMaxBytes);
 }
 
 void Release(DeviceIndex device, std::uint64_t bytes) {

@@ -24,8 +24,13 @@ DeviceIndex FindDevice(const CUuuid& uuid);
 DeviceIndex FindDevice(const char* uuid_text);
 std::size_t DeviceCount();
 
+/// Whether the program hears of a refusal, which is counted then, or something else is tried first.
+enum class Refusal { kFinal, kTentative };
 /// Charges `bytes` on a device to this process, unless the container would get beyond its limit.
-bool TryReserve(DeviceIndex device, std::uint64_t bytes);
+/// Before it refuses it has the driver give back what this process's pools do not use.
+bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal = Refusal::kFinal);
+/// Charges them whatever the limit: for what the driver has taken and does not give back.
+void ChargeAnyway(DeviceIndex device, std::uint64_t bytes);
 void Release(DeviceIndex device, std::uint64_t bytes);
 
 /// What a container sees of a GPU. Both 0 for kNoDevice.

@@ -15,4 +15,11 @@ inline CUresult NoopAllocate(CUdeviceptr* out, std::size_t bytes) {
   return CUDA_SUCCESS;
 }
 
+/// A pool that has reserved a gigabyte and uses none of it.
+inline CUresult NoopPoolAttribute(CUmemPool_attribute attribute, void* value) {
+  *static_cast<cuuint64_t*>(value) =
+      attribute == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT ? 1 << 30 : 0;
+  return CUDA_SUCCESS;
+}
+
 }  // namespace tessera::sim::cuda

@@ -207,6 +207,7 @@ CUresult cuMemPoolTrimTo(CUmemoryPool handle, std::size_t bytes_to_keep) {
 }
 
 CUresult cuMemPoolGetAttribute(CUmemoryPool handle, CUmemPool_attribute attribute, void* value) {
+  if (TheDriver().noop && value != nullptr) return NoopPoolAttribute(attribute, value);
   CUresult error{};
   const auto pool = GetPool(handle, error);
   if (pool == nullptr) return error;

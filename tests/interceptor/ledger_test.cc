@@ -11,7 +11,7 @@
 namespace tessera {
 namespace {
 
-bool Put(Ledger& ledger, std::uint64_t key, std::uint64_t bytes, std::uint32_t device = 0) {
+bool Put(Ledger& ledger, std::uint64_t key, std::uint64_t bytes, std::uint16_t device = 0) {
   Charge replaced;
   return ledger.Insert(key, {.bytes = bytes, .device = device}, replaced) && replaced.bytes == 0;
 }

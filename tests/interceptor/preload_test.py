@@ -257,19 +257,19 @@ class Preload(unittest.TestCase):
         self.assertEqual(probe("info"), f"0 {4 * MIB} {4 * MIB}")
 
     def test_memory_from_another_gpus_pool_is_charged_where_it_is(self):
-        limits = f"v1 fixed-share {GPUS[0]}:8:50 {GPUS[1]}:4:50"
+        limits = f"v1 fixed-share {GPUS[0]}:96:50 {GPUS[1]}:64:50"
         for route in ROUTES:
             with self.subTest(route):
                 probe = Probe(self, route, TESSERA_LIMITS=limits).start()
                 for context in [1, 2, 0]:
                     self.assertEqual(probe(f"ctx {context}"), "0")
-                for device, want in [(1, 4), (2, 0)]:
+                for device, want in [(1, 64), (2, 0)]:
                     self.assertEqual(probe(f"fillpool {device} {MIB}"), f"{OOM} {want * MIB}")
-                self.assertEqual(probe("info"), f"0 {8 * MIB} {8 * MIB}")
+                self.assertEqual(probe("info"), f"0 {96 * MIB} {96 * MIB}")
                 self.assertEqual(probe("ctx 1"), "0")
-                self.assertEqual(probe("info"), f"0 0 {4 * MIB}")
+                self.assertEqual(probe("info"), f"0 0 {64 * MIB}")
                 self.assertEqual(probe("freeall"), "0")
-                self.assertEqual(probe("info"), f"0 {4 * MIB} {4 * MIB}")
+                self.assertEqual(probe("fill 1048576"), f"{OOM} {64 * MIB}", "the pool's unused memory is no obstacle")
                 probe.close()
 
     def test_a_limit_above_the_card_tells_and_gives_the_card(self):

@@ -1,0 +1,109 @@
+"""The driver as a Python program sees it: cuda.call("cuMemAlloc_v2", ...) gives the result code. For tests that run in
+a process of their own, bare or under libtessera.so."""
+import ctypes
+from ctypes import POINTER, byref, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
+
+MIB = 1 << 20
+OK, INVALID_VALUE, OOM, INVALID_CONTEXT, NOT_SUPPORTED = 0, 1, 2, 201, 801
+DESTROYED = 709
+
+driver = ctypes.CDLL("libcuda.so.1")
+
+
+class Location(ctypes.Structure):
+    _fields_ = [("type", c_int), ("id", c_int)]
+
+
+class PoolProps(ctypes.Structure):
+    _fields_ = [("alloc_type", c_int), ("handle_types", c_int), ("location", Location), ("security", c_void_p),
+                ("max_size", c_size_t), ("usage", ctypes.c_ushort), ("reserved", ctypes.c_ubyte * 54)]
+
+
+class AllocationProp(ctypes.Structure):
+    _fields_ = [("type", c_int), ("handle_types", c_int), ("location", Location), ("win32", c_void_p),
+                ("flags", ctypes.c_ubyte * 8)]
+
+
+def call(name, *args):
+    """Integers are passed as 64 bits wide, which fits pointers, sizes and handles."""
+    values = [c_ulonglong(arg) if isinstance(arg, int) else arg for arg in args]
+    return getattr(driver, name)(*values)
+
+
+def check(name, *args):
+    result = call(name, *args)
+    assert result == OK, f"{name} gave {result}"
+
+
+def get(name, *args, kind=c_ulonglong):
+    """The first argument is where the answer goes."""
+    value = kind()
+    check(name, byref(value), *args)
+    return value.value
+
+
+def start(device=0):
+    """A primary context, current; its handle."""
+    check("cuInit", 0)
+    return use(device)
+
+
+def use(device):
+    context = get("cuDevicePrimaryCtxRetain", device)
+    check("cuCtxSetCurrent", context)
+    return context
+
+
+def info():
+    free, total = c_size_t(), c_size_t()
+    check("cuMemGetInfo_v2", byref(free), byref(total))
+    return free.value, total.value
+
+
+def free_bytes():
+    return info()[0]
+
+
+def attempt(name, *args):
+    """(result, new pointer or handle)"""
+    value = c_ulonglong()
+    return call(name, byref(value), *args), value.value
+
+
+def alloc(size, name="cuMemAlloc_v2", *args):
+    return get(name, size, *args)
+
+
+def fill(size, name="cuMemAlloc_v2", *args):
+    """What was held when the driver refused: pointers."""
+    held = []
+    while True:
+        result, ptr = attempt(name, size, *args)
+        if result != OK:
+            assert result == OOM, f"{name} gave {result}"
+            return held
+        held.append(ptr)
+
+
+def make_pool(device=0, location=1):
+    props = PoolProps(alloc_type=1, location=Location(location, device))
+    return get("cuMemPoolCreate", byref(props))
+
+
+def default_pool(device=0):
+    return get("cuDeviceGetDefaultMemPool", device)
+
+
+def pool_attribute(pool, attribute):
+    value = c_ulonglong()
+    check("cuMemPoolGetAttribute", pool, attribute, byref(value))
+    return value.value
+
+
+def keep(pool, size):
+    """Sets the release threshold."""
+    check("cuMemPoolSetAttribute", pool, 4, byref(c_ulonglong(size)))
+
+
+def reserved(pool):
+    return pool_attribute(pool, 5)
