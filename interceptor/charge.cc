@@ -4,6 +4,7 @@
 
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
+#include "interceptor/graph_needs.h"
 
 namespace tessera {
 namespace {
@@ -52,6 +53,7 @@ Ledger& MappingLedger() { return mappings; }
 void ForgetAllocationsAfterFork() {
   for (Ledger* ledger : {&memory, &arrays, &handles, &mappings}) ledger->ForgetAfterFork();
   ForgetPoolsAfterFork();
+  ForgetGraphsAfterFork();
   for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
 }
 

@@ -48,6 +48,7 @@ void* Newest(std::string_view name, int cuda_version, Stream stream) {
     found = reinterpret_cast<void*>(&::symbol);                                               \
     newest = since;                                                                           \
   }
+#define TESSERA_ALIAS TESSERA_HOOK
 #include "interceptor/hooks.def"
   return found;
 }

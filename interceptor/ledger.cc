@@ -20,7 +20,7 @@ std::uint64_t Ledger::Hash(std::uint64_t key) {
   return mixed ^ (mixed >> 29);
 }
 
-std::size_t Ledger::Find(const Shard& shard, std::uint64_t key) {
+std::size_t Ledger::PlaceOf(const Shard& shard, std::uint64_t key) {
   const std::size_t mask = shard.capacity - 1;
   std::size_t at = Hash(key) & mask;
   while (shard.entries[at].key != 0 && shard.entries[at].key != key) at = (at + 1) & mask;
@@ -33,7 +33,7 @@ bool Ledger::Insert(std::uint64_t key, const Charge& charge, Charge& replaced) {
   Shard& shard = ShardOf(key);
   const Lock lock(shard.mutex);
   if (shard.count * 2 >= shard.capacity && !Grow(shard)) return false;
-  Entry& entry = shard.entries[Find(shard, key)];
+  Entry& entry = shard.entries[PlaceOf(shard, key)];
   if (entry.key == key) {
     replaced = entry.charge;
   } else {
@@ -43,12 +43,22 @@ bool Ledger::Insert(std::uint64_t key, const Charge& charge, Charge& replaced) {
   return true;
 }
 
+bool Ledger::Find(std::uint64_t key, Charge& charge) {
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  if (key == 0 || shard.capacity == 0) return false;
+  const Entry& entry = shard.entries[PlaceOf(shard, key)];
+  if (entry.key != key) return false;
+  charge = entry.charge;
+  return true;
+}
+
 bool Ledger::Take(std::uint64_t key, Charge& charge) {
   if (key == 0) return false;
   Shard& shard = ShardOf(key);
   const Lock lock(shard.mutex);
   if (shard.capacity == 0) return false;
-  const std::size_t at = Find(shard, key);
+  const std::size_t at = PlaceOf(shard, key);
   if (shard.entries[at].key != key) return false;
   charge = shard.entries[at].charge;
   Erase(shard, at);
@@ -59,7 +69,7 @@ bool Ledger::Retain(std::uint64_t key) {
   Shard& shard = ShardOf(key);
   const Lock lock(shard.mutex);
   if (key == 0 || shard.capacity == 0) return false;
-  Entry& entry = shard.entries[Find(shard, key)];
+  Entry& entry = shard.entries[PlaceOf(shard, key)];
   if (entry.key != key) return false;
   ++entry.charge.references;
   return true;
@@ -69,7 +79,7 @@ bool Ledger::Drop(std::uint64_t key, Charge& last) {
   Shard& shard = ShardOf(key);
   const Lock lock(shard.mutex);
   if (key == 0 || shard.capacity == 0) return false;
-  const std::size_t at = Find(shard, key);
+  const std::size_t at = PlaceOf(shard, key);
   Entry& entry = shard.entries[at];
   if (entry.key != key || --entry.charge.references > 0) return false;
   last = entry.charge;
@@ -130,7 +140,7 @@ bool Ledger::Grow(Shard& shard) {
   bigger.entries = static_cast<Entry*>(memory);
   for (std::size_t i = 0; i < shard.capacity; ++i) {
     const Entry& entry = shard.entries[i];
-    if (entry.key != 0) bigger.entries[Find(bigger, entry.key)] = entry;
+    if (entry.key != 0) bigger.entries[PlaceOf(bigger, entry.key)] = entry;
   }
   if (shard.entries != nullptr) munmap(shard.entries, shard.capacity * sizeof(Entry));
   shard.entries = bigger.entries;

@@ -34,6 +34,8 @@ class Ledger {
   /// was freed without us (with its context): `replaced` is its old charge then, and 0 bytes
   /// otherwise.
   bool Insert(std::uint64_t key, const Charge& charge, Charge& replaced);
+  /// Returns it; false if the key is not ours.
+  bool Find(std::uint64_t key, Charge& charge);
   /// Removes and returns it; false if the key is not ours.
   bool Take(std::uint64_t key, Charge& charge);
   /// One reference more; false if the key is not ours.
@@ -62,7 +64,7 @@ class Ledger {
   static constexpr std::size_t kShards = 16;
 
   static std::uint64_t Hash(std::uint64_t key);
-  static std::size_t Find(const Shard& shard, std::uint64_t key);
+  static std::size_t PlaceOf(const Shard& shard, std::uint64_t key);
   static void Erase(Shard& shard, std::size_t at);
   static bool Grow(Shard& shard);
   Shard& ShardOf(std::uint64_t key) { return shards_[Hash(key) >> 60]; }

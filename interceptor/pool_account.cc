@@ -18,6 +18,7 @@ constexpr std::size_t kCachedDevices = 64;
 /// Every account that was ever made; those of destroyed pools are used again.
 constinit std::atomic<PoolAccount*> accounts = nullptr;
 constinit pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+constinit std::atomic<std::uint32_t> graph_trims = 1;
 constinit std::atomic<PoolAccount*> current_pool[kCachedDevices] = {};
 
 /// Holds a pool's mutex if nobody else does, this thread included.
@@ -203,15 +204,35 @@ bool ShrinkPools(session::DeviceIndex device) {
     if (!lock || pool->destroyed.load(std::memory_order_relaxed)) continue;
     const std::uint64_t before = pool->charged.load(std::memory_order_relaxed);
     if (pool->of_graphs) {
-      Real().cuDeviceGraphMemTrim(pool->ordinal);
+      TrimGraphMemory(*pool);
     } else {
       Real().cuMemPoolTrimTo(pool->handle.load(std::memory_order_relaxed), 0);
+      SettlePoolAnyway(*pool);
     }
-    SettlePoolAnyway(*pool);
     fallen |= pool->charged.load(std::memory_order_relaxed) < before;
   }
   return fallen;
 }
+
+void TrimGraphMemory(PoolAccount& pool) {
+  Real().cuDeviceGraphMemTrim(pool.ordinal);
+  GraphMemoryTrimmed();
+  SettlePoolAnyway(pool);
+}
+
+bool SettleOtherGraphMemory(const PoolAccount* except) {
+  bool good = true;
+  for (PoolAccount* pool = accounts.load(std::memory_order_acquire); pool != nullptr;
+       pool = pool->next) {
+    if (!pool->of_graphs || pool == except) continue;
+    const Lock lock(pool->mutex);
+    good &= SettlePool(*pool, 0, session::Refusal::kFinal);
+  }
+  return good;
+}
+
+std::uint32_t GraphTrims() { return graph_trims.load(std::memory_order_acquire); }
+void GraphMemoryTrimmed() { graph_trims.fetch_add(1, std::memory_order_acq_rel); }
 
 void BlockArrives(PoolAccount& pool) { pool.blocks.fetch_add(1, std::memory_order_relaxed); }
 

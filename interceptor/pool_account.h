@@ -59,6 +59,16 @@ void SettlePools();
 /// has fallen.
 bool ShrinkPools(session::DeviceIndex device);
 
+/// Gives back the graph memory that is not in use. REQUIRES: pool.mutex is held.
+void TrimGraphMemory(PoolAccount& pool);
+/// Settles the graph memory of every device but `except`, which may be null; false if one is over
+/// its limit.
+bool SettleOtherGraphMemory(const PoolAccount* except);
+/// Changes whenever graph memory was trimmed.
+std::uint32_t GraphTrims();
+/// The program trimmed it itself.
+void GraphMemoryTrimmed();
+
 /// A pointer from the pool lives, has gone.
 void BlockArrives(PoolAccount& pool);
 void BlockLeaves(PoolAccount& pool);

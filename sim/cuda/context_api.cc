@@ -1,4 +1,5 @@
 #include "common/abi/cuda_more.h"
+#include "sim/cuda/capture.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/journal.h"
 #include "sim/cuda/pool.h"
@@ -190,6 +191,7 @@ CUresult cuCtxSetCacheConfig(int) { return Current().error(); }
 CUresult cuCtxSynchronize(void) {
   const Current current;
   if (!current) return current.error();
+  if (const CUresult error = RefuseCaptureIn(current.ctx())) return error;
   const CUresult result = WaitFor(*current.ctx(), current->last);
   if (result == CUDA_SUCCESS) TrimPools(current.device());
   return result;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "sim/cuda/array.h"
+#include "sim/cuda/capture.h"
 #include "sim/cuda/graph.h"
 #include "sim/cuda/pool.h"
 #include "sim/gpu/environment.h"
@@ -230,7 +231,11 @@ void Raise(std::atomic<std::uint64_t>& mark, std::uint64_t number) {
 
 }  // namespace
 
-std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation) {
+std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation, CUgraphNodeType type) {
+  if (const CapturePtr capture = CaptureOf(stream)) {
+    Append(*capture->graph, {.type = type, .operation = std::move(operation)});
+    return 0;
+  }
   operation.fault = ctx.fault;
   if (operation.raises != 0) {
     operation.action = [&device = *ctx.device, code = operation.raises](std::uint64_t,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/abi/cuda.h"
+#include "sim/cuda/graph_memory.h"
 #include "sim/cuda/memory.h"
 #include "sim/cuda/objects.h"
 #include "sim/gpu/config.h"
@@ -26,6 +27,7 @@ struct Device {
   std::unique_ptr<gpu::DeviceState> state;
   std::unique_ptr<Engine> engine;
   Arena arena;
+  GraphMemory graph_memory;
 
   std::mutex mu;       ///< guards the next
   ContextPtr primary;  ///< one for good, once made; `destroyed` while nobody holds it
@@ -120,8 +122,10 @@ struct Target {
   Target(CUstream handle, bool per_thread);
 };
 
-/// Queues an operation on a stream and keeps the marks that synchronisation waits for.
-std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation);
+/// Queues an operation on a stream and keeps the marks that synchronisation waits for; on a stream
+/// that is captured, it becomes a node of this type, and the number is 0.
+std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation,
+                       CUgraphNodeType type = CU_GRAPH_NODE_TYPE_MEMCPY);
 /// Waits until a context's queue up to `number` is done; the context's sticky error, if any.
 CUresult WaitFor(Context& ctx, std::uint64_t number);
 /// What a synchronisation of this stream waits for.

@@ -1,4 +1,5 @@
 #include "common/abi/cuda_more.h"
+#include "sim/cuda/capture.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/pool.h"
 
@@ -18,11 +19,14 @@ CUresult Record(CUevent event_handle, CUstream stream_handle, bool per_thread) {
   if (owner == nullptr || event->ctx.lock() != owner) return CUDA_ERROR_INVALID_HANDLE;
   auto recording = std::make_shared<Recording>();
   recording->engine = owner->device->engine.get();
+  recording->capture = CaptureOf(*stream);
+  recording->stream = stream;
   {
     // Before the submission: the queue may have come to it when Submit returns.
     const std::lock_guard lock(event->mu);
     event->recording = recording;
   }
+  if (recording->capture != nullptr) return CUDA_SUCCESS;
   recording->number =
       SubmitTo(*owner, *stream,
                {.action = [recording](std::uint64_t end_ns, bool) { recording->end_ns = end_ns; }});
@@ -49,6 +53,9 @@ struct Seen {
     flags = event->flags;
     const std::lock_guard lock(event->mu);
     recording = event->recording;
+    if (error == CUDA_SUCCESS && recording != nullptr && recording->capture != nullptr) {
+      error = CUDA_ERROR_CAPTURED_EVENT;
+    }
   }
   bool pending() const { return recording != nullptr && recording->end_ns == 0; }
 };

@@ -17,7 +17,8 @@ CUresult Run(CUfunction handle, const Launch& launch, CUstream stream, bool per_
   }
   const KernelWork work = WorkOf(*function, launch);
   if (work.error != CUDA_SUCCESS) return work.error;
-  SubmitTo(*target.owner, *target.stream, {.gpu_ns = work.gpu_ns, .raises = work.raises});
+  SubmitTo(*target.owner, *target.stream, {.gpu_ns = work.gpu_ns, .raises = work.raises},
+           CU_GRAPH_NODE_TYPE_KERNEL);
   return CUDA_SUCCESS;
 }
 

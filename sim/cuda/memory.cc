@@ -180,6 +180,7 @@ void ReleaseAllocation(const Allocation& allocation) {
     case MemoryKind::kPool:
       PoolGive(*allocation.pool, allocation);
       return;
+    case MemoryKind::kGraph:
     case MemoryKind::kRegistered:
     case MemoryKind::kVmm:
       return;

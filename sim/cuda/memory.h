@@ -50,7 +50,7 @@ class Arena {
   bool ready_ = false;
 };
 
-enum class MemoryKind { kDevice, kLow, kManaged, kPool, kGlobal, kVmm, kHost, kRegistered };
+enum class MemoryKind { kDevice, kLow, kManaged, kPool, kGraph, kGlobal, kVmm, kHost, kRegistered };
 
 struct Pool;
 

@@ -1,4 +1,5 @@
 #include "common/abi/cuda_more.h"
+#include "sim/cuda/capture.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/journal.h"
 #include "sim/cuda/noop.h"
@@ -14,6 +15,7 @@ CUresult Allocate(CUdeviceptr* out, std::size_t bytes, MemoryKind kind) {
   const Current current;
   if (!current) return current.error();
   if (out == nullptr || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult error = RefuseUnsafe()) return error;
   const auto base = AllocateDevice(current.ctx(), bytes, kind);
   if (!base) return CUDA_ERROR_OUT_OF_MEMORY;
   *out = *base;
@@ -36,6 +38,10 @@ CUresult Free(CUdeviceptr ptr) {
   if (ptr == 0) return CUDA_SUCCESS;
   const auto found = TheDriver().memory.Find(ptr);
   if (!found || found->base != ptr) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult error = RefuseUnsafe()) return error;
+  if (const GraphBlockPtr block = FindGraphBlock(ptr)) {
+    return FreeGraphBlock(*block) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  }
   const auto owner = found->ctx.lock();
   if (owner == nullptr) return CUDA_ERROR_INVALID_VALUE;
   // Like the real one: what was queued before may still use it.

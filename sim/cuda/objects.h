@@ -21,6 +21,8 @@ namespace tessera::sim::cuda {
 
 struct Device;
 struct Stream;
+struct Capture;
+using CapturePtr = std::shared_ptr<Capture>;
 
 struct Context {
   Device* device = nullptr;
@@ -46,6 +48,9 @@ struct Stream {
   bool legacy = false;
   std::uint64_t id = 0;
   std::atomic<std::uint64_t> last{0};  ///< number of the last operation submitted
+  mutable std::mutex mu;               ///< guards the rest
+  CapturePtr capture;                  ///< null: none
+  bool unjoined = false;               ///< joined a capture whose origin does not wait for it yet
 };
 using StreamPtr = std::shared_ptr<Stream>;
 
@@ -54,6 +59,8 @@ struct Recording {
   Engine* engine = nullptr;
   std::uint64_t number = 0;
   std::atomic<std::uint64_t> end_ns{0};
+  CapturePtr capture = nullptr;  ///< it is a mark in a capture, and not in a queue
+  std::weak_ptr<Stream> stream = {};
 };
 
 struct Event {

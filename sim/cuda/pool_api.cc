@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "common/abi/cuda_more.h"
+#include "sim/cuda/capture.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/journal.h"
 #include "sim/cuda/noop.h"
@@ -36,6 +37,9 @@ CUresult Allocate(CUdeviceptr* out, std::size_t bytes, const CUmemoryPool* handl
     const std::lock_guard lock(device.mu);
     if (device.current_pool != nullptr) pool = device.current_pool;
   }
+  if (const CapturePtr capture = CaptureOf(*found)) {
+    return AppendAlloc(*capture->graph, *pool->device, bytes, out, nullptr);
+  }
   const auto base = PoolAllocate(pool, current.ctx(), bytes);
   if (!base) return CUDA_ERROR_OUT_OF_MEMORY;
   *out = *base;
@@ -49,6 +53,12 @@ CUresult Free(CUdeviceptr ptr, CUstream stream, bool per_thread) {
   const StreamPtr found = FindStream(current.ctx(), stream, per_thread);
   if (found == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   if (ptr == 0) return CUDA_SUCCESS;
+  if (const CapturePtr capture = CaptureOf(*found)) {
+    return AppendFree(*capture->graph, ptr, nullptr);
+  }
+  if (const GraphBlockPtr block = FindGraphBlock(ptr)) {
+    return FreeGraphBlock(*block) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  }
   const auto taken = TheDriver().memory.Take(ptr, [](const Allocation& allocation) {
     return allocation.kind == MemoryKind::kPool || allocation.kind == MemoryKind::kDevice;
   });

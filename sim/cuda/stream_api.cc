@@ -1,4 +1,5 @@
 #include "common/abi/cuda_more.h"
+#include "sim/cuda/capture.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/journal.h"
 #include "sim/cuda/pool.h"
@@ -34,6 +35,7 @@ CUresult Destroy(CUstream handle) {
 CUresult Query(CUstream handle, bool per_thread) {
   const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
+  if (const CUresult error = RefuseCapture(*named.stream)) return error;
   const bool done = named.owner->device->engine->IsDone(LastOf(*named.owner, *named.stream));
   if (const int fault = named.owner->fault->load()) return static_cast<CUresult>(fault);
   return done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -42,6 +44,7 @@ CUresult Query(CUstream handle, bool per_thread) {
 CUresult Synchronize(CUstream handle, bool per_thread) {
   const Target named(handle, per_thread);
   if (named.error != CUDA_SUCCESS) return named.error;
+  if (const CUresult error = RefuseCapture(*named.stream)) return error;
   const CUresult result = WaitFor(*named.owner, LastOf(*named.owner, *named.stream));
   if (result == CUDA_SUCCESS) TrimPools(*named.owner->device);
   return result;
@@ -59,6 +62,11 @@ CUresult WaitEvent(CUstream handle, CUevent event_handle, bool per_thread) {
     const std::lock_guard lock(event->mu);
     recording = event->recording;
   }
+  if (recording != nullptr) {
+    bool handled = false;
+    const CUresult result = WaitCaptured(named.stream, *recording, handled);
+    if (handled) return result;
+  }
   if (recording == nullptr || recording->engine == named.owner->device->engine.get()) {
     return CUDA_SUCCESS;
   }
@@ -73,9 +81,11 @@ CUresult LaunchHost(CUstream handle, CUhostFn function, void* user_data, bool pe
   if (named.error != CUDA_SUCCESS) return named.error;
   if (function == nullptr) return CUDA_ERROR_INVALID_VALUE;
   SubmitTo(*named.owner, *named.stream,
-           {.action = [function, user_data](std::uint64_t, bool skipped) {
-             if (!skipped) function(user_data);
-           }});
+           {.action =
+                [function, user_data](std::uint64_t, bool skipped) {
+                  if (!skipped) function(user_data);
+                }},
+           CU_GRAPH_NODE_TYPE_HOST);
   return CUDA_SUCCESS;
 }
 
@@ -106,12 +116,6 @@ unsigned int FlagsOf(const Target& named) { return named.stream->flags; }
 int PriorityOf(const Target& named) { return named.stream->priority; }
 unsigned long long IdOf(const Target& named) { return named.stream->id; }
 CUcontext ContextOf(const Target& named) { return reinterpret_cast<CUcontext>(named.owner.get()); }
-CUstreamCaptureStatus NotCapturing(const Target&) { return CU_STREAM_CAPTURE_STATUS_NONE; }
-
-CUresult NoCapture() {
-  const Current current;
-  return current ? CUDA_ERROR_NOT_SUPPORTED : current.error();
-}
 
 }  // namespace
 
@@ -173,25 +177,6 @@ CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* user_data) {
 }
 CUresult cuLaunchHostFunc_ptsz(CUstream stream, CUhostFn function, void* user_data) {
   return Journal("cuLaunchHostFunc_ptsz", {}, LaunchHost(stream, function, user_data, true));
-}
-
-// Stream capture is not simulated.
-CUresult cuStreamBeginCapture_v2(CUstream, CUstreamCaptureMode) { return NoCapture(); }
-CUresult cuStreamBeginCapture_v2_ptsz(CUstream, CUstreamCaptureMode) { return NoCapture(); }
-CUresult cuStreamEndCapture(CUstream, CUgraph*) { return NoCapture(); }
-CUresult cuStreamEndCapture_ptsz(CUstream, CUgraph*) { return NoCapture(); }
-CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
-  return Ask(stream, false, status, NotCapturing);
-}
-CUresult cuStreamIsCapturing_ptsz(CUstream stream, CUstreamCaptureStatus* status) {
-  return Ask(stream, true, status, NotCapturing);
-}
-CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
-  if (const CUresult error = Ready()) return error;
-  if (mode == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  thread_local CUstreamCaptureMode current = CU_STREAM_CAPTURE_MODE_GLOBAL;
-  std::swap(current, *mode);
-  return CUDA_SUCCESS;
 }
 
 }  // extern "C"

@@ -107,3 +107,65 @@ def keep(pool, size):
 
 def reserved(pool):
     return pool_attribute(pool, 5)
+
+
+class AllocNode(ctypes.Structure):
+    _fields_ = [("pool", PoolProps), ("access", c_void_p), ("access_count", c_size_t), ("size", c_size_t),
+                ("ptr", c_ulonglong)]
+
+
+class NodeParams(ctypes.Structure):
+    class Kind(ctypes.Union):
+        _fields_ = [("alloc", AllocNode), ("free", c_ulonglong), ("padding", ctypes.c_longlong * 29)]
+    _fields_ = [("type", c_int), ("reserved", c_int * 3), ("of", Kind), ("reserved2", ctypes.c_longlong)]
+
+
+def add_alloc(graph, size, after=(), device=0, add="cuGraphAddMemAllocNode"):
+    """(node, pointer)"""
+    before = (c_ulonglong * len(after))(*after)
+    alloc = AllocNode(pool=PoolProps(alloc_type=1, location=Location(1, device)), size=size)
+    if add == "cuGraphAddMemAllocNode":
+        return get(add, graph, before, len(after), byref(alloc)), alloc.ptr
+    params = NodeParams(type=10, of=NodeParams.Kind(alloc=alloc))
+    edges = [None] if add.endswith("_v2") else []
+    return get(add, graph, before, *edges, len(after), byref(params)), params.of.alloc.ptr
+
+
+def add_free(graph, ptr, after=()):
+    return get("cuGraphAddMemFreeNode", graph, (c_ulonglong * len(after))(*after), len(after), ptr)
+
+
+def graph_of(*sizes, free=False, device=0):
+    """(graph, pointers): allocations one after the other, freed at the end or not at all"""
+    graph, nodes, ptrs = get("cuGraphCreate", 0), [], []
+    for size in sizes:
+        node, ptr = add_alloc(graph, size, nodes[-1:], device)
+        nodes.append(node)
+        ptrs.append(ptr)
+    for ptr in ptrs if free else []:
+        nodes.append(add_free(graph, ptr, nodes[-1:]))
+    return graph, ptrs
+
+
+def instantiate(graph, flags=0):
+    return get("cuGraphInstantiateWithFlags", graph, flags)
+
+
+def graph_reserved(device=0):
+    value = c_ulonglong()
+    check("cuDeviceGetGraphMemAttribute", device, 2, byref(value))
+    return value.value
+
+
+def capture(stream, body, mode=0):
+    """The graph of what `body` puts into the stream."""
+    check("cuStreamBeginCapture_v2", stream, mode)
+    body()
+    return get_last("cuStreamEndCapture", stream)
+
+
+def get_last(name, *args):
+    """The last argument is where the answer goes."""
+    value = c_ulonglong()
+    check(name, *args, byref(value))
+    return value.value

@@ -228,14 +228,6 @@ TEST_F(Streams, AGraphRunsItsKernelsInOneLaunch) {
   EXPECT_EQ(cuGraphExecDestroy(exec), CUDA_SUCCESS);
 }
 
-TEST_F(Streams, CaptureIsNotSimulatedAndSaysSo) {
-  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
-  EXPECT_EQ(cuStreamBeginCapture_v2(stream_, CU_STREAM_CAPTURE_MODE_GLOBAL),
-            CUDA_ERROR_NOT_SUPPORTED);
-  EXPECT_EQ(cuStreamIsCapturing(stream_, &status), CUDA_SUCCESS);
-  EXPECT_EQ(status, CU_STREAM_CAPTURE_STATUS_NONE);
-}
-
 TEST_F(Streams, ManyThreadsMayLaunchAtOnce) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
