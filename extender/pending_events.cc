@@ -1,6 +1,7 @@
 #include "extender/pending_events.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "common/base/log.h"
@@ -16,6 +17,7 @@ using rapidjson::Value;
 
 constexpr const char* kController = "tessera-extender";
 constexpr std::size_t kMaxTold = 16384;
+constexpr std::chrono::milliseconds kSyncPoll{100};
 
 /// The message of PodScheduled, if it says unschedulable.
 std::optional<std::string> UnschedulableMessage(const Value& pod) {
@@ -46,8 +48,14 @@ std::optional<WirePod> ReadUntold(const Value& pod) {
 }
 
 PendingEvents::PendingEvents(kube::Client& client, const Clock& clock, Cache& cache,
-                             const Ranking& ranking, VerdictCache& verdicts)
-    : client_(client), clock_(clock), cache_(cache), ranking_(ranking), verdicts_(verdicts) {}
+                             const Ranking& ranking, VerdictCache& verdicts,
+                             std::function<bool()> synced)
+    : client_(client),
+      clock_(clock),
+      cache_(cache),
+      ranking_(ranking),
+      verdicts_(verdicts),
+      synced_(std::move(synced)) {}
 
 void PendingEvents::Start() {
   if (!thread_.joinable())
@@ -119,6 +127,10 @@ void PendingEvents::Run(const std::stop_token& stop) {
   std::unique_lock lock(mu_);
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
     if (stop.stop_requested()) return;
+    if (!synced_()) {  // half of the nodes would be half of the truth
+      wake_.wait_for(lock, stop, kSyncPoll, [] { return false; });
+      continue;
+    }
     const WirePod pod = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();

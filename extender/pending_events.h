@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -36,9 +37,9 @@ class PendingEvents {
   static constexpr int kBurst = 25;
   static constexpr std::size_t kMaxWaiting = 1024;
 
-  /// All must outlive this.
+  /// All must outlive this. `synced` says whether the cache has been filled; until then all wait.
   PendingEvents(kube::Client& client, const Clock& clock, Cache& cache, const Ranking& ranking,
-                VerdictCache& verdicts);
+                VerdictCache& verdicts, std::function<bool()> synced);
   void Start();
   /// Drops what waits; a write under way is waited for, and ended by Client::Shutdown. Twice is
   /// fine.
@@ -62,6 +63,7 @@ class PendingEvents {
   Cache& cache_;
   const Ranking& ranking_;
   VerdictCache& verdicts_;
+  const std::function<bool()> synced_;
   kube::TokenBucket bucket_{kEventsPerSecond, kBurst};
   std::unordered_set<std::string> told_;  ///< names of events; our thread's
   std::mutex mu_;

@@ -38,7 +38,7 @@ struct Service::Impl {
                 }),
         cache(clock,
               {.hold_time = options.hold_time, .preference = [this] { return ranking.model(); }}),
-        events(watch, clock, cache, ranking, verdicts),
+        events(watch, clock, cache, ranking, verdicts, [this] { return synced(); }),
         nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
         pods(watch, std::string(kPodsPath),
              PodHandlers(cache, {.on_pod = [this](const auto& pod) { Explain(pod); },

@@ -64,7 +64,8 @@ void ApplyPod(Cache& cache, const rapidjson::Value& pod) {
   }
   const std::string node = NodeNameOf(pod);
   if (node.empty()) {
-    cache.SeeNomination(meta->uid, NominatedNodeOf(pod));
+    // A terminating pod is bound no more, however long finalizers keep it and what its status says.
+    cache.SeeNomination(meta->uid, ImportanceOf(pod).terminating ? "" : NominatedNodeOf(pod));
     return;
   }
   const std::string key = meta->ns + "/" + meta->name;

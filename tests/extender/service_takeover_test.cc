@@ -145,6 +145,14 @@ TEST_F(PendingPodTest, LearnsWhatIsShortAndByHowMuchOnce) {
   EXPECT_EQ(Notes().size(), 2u) << "one for each pod";
 }
 
+TEST_F(PendingPodTest, IsJudgedByAllNodesAfterAStart) {
+  CreateGiant("giant");
+  SetUnschedulable("giant", kSchedulersWords);
+  api_->faults().Add({.method = "GET", .path = "/api/v1/nodes", .times = 2, .code = 500});
+  const auto running = Run();
+  EXPECT_TRUE(Soon([&] { return !Notes().empty(); })) << "pods were listed before nodes";
+}
+
 TEST_F(PendingPodTest, IsNotToldWhatTheSchedulerHasSaidOrWhatIsNotSo) {
   const auto running = Run();
   CreateGiant("told");

@@ -165,6 +165,19 @@ TEST_F(WatchTest, ANominationLastsAsLongAsThePodsStatusSaysSo) {
   EXPECT_EQ(Held(cache_, "n"), kNothing);
 }
 
+TEST_F(WatchTest, ANominatedPodThatTerminatesHoldsNothingHoweverLongItStays) {
+  Node("n", contract::EncodeInventory(Gpus("n", 1)));
+  cache_.Nominate("u", "n", Ask(600, 50), 9, Given("n", 0, 600, 50).placement);
+  const auto unbound = [&](const std::string& more_metadata) {
+    Apply(R"({"metadata":{"namespace":"d","name":"p","uid":"u")" + more_metadata +
+          R"(},"spec":{},"status":{"nominatedNodeName":"n"}})");
+  };
+  unbound("");
+  EXPECT_EQ(Held(cache_, "n"), (Amount{600, 50}));
+  unbound(R"(,"finalizers":["d/x"],"deletionTimestamp":"1970-01-01T00:01:00Z")");
+  EXPECT_EQ(Held(cache_, "n"), kNothing);
+}
+
 TEST_F(WatchTest, PriorityAgeAndDeletionOfABoundPodAreKnown) {
   Node("n", contract::EncodeInventory(Gpus("n", 1)));
   const auto tenant = [&](const std::string& more_metadata, const std::string& status) {
