@@ -32,12 +32,12 @@ def tenant(cluster):
     cluster.delete("rolebindings", "tenant-edit")
 
 
-def policy_holds(user):
+def policy_holds(user, resource="pods", name="p", text="tessera.dev/"):
     trial = {"metadata": {"annotations": {"tessera.dev/trial": "x"}}}
     try:
-        user.patch("pods", "p", trial, dryRun="All")
+        user.patch(resource, name, trial, dryRun="All")
     except ApiError as error:
-        return "tessera.dev/" in error.message
+        return text in error.message
     return False
 
 
@@ -136,6 +136,8 @@ def test_an_agent_patches_its_own_node_only(cluster, tessera):
         nodes.create(cluster, name)
     agent = cluster.with_token(tessera.token("tessera-agent", "node-a"))
     change = {"metadata": {"annotations": {"tessera.dev/inventory": nodes.inventory("node-a", 1, *nodes.A100)}}}
+    wait_for("the API server to have learned of the policy",
+             lambda: policy_holds(agent, "nodes", "node-b", "an agent may change its own node only"))
     agent.patch("nodes", "node-a", change)
     agent.patch("nodes", "node-a", {"status": {"capacity": {"tessera.dev/gpu": "100"}}}, sub="status")
     for action in (lambda: agent.patch("nodes", "node-b", change),
@@ -146,7 +148,17 @@ def test_an_agent_patches_its_own_node_only(cluster, tessera):
                    lambda: agent.patch("nodes", "node-a", {"spec": {"unschedulable": True}}),
                    lambda: agent.patch("nodes", "node-a", {"metadata": {"annotations": {"example.com/x": "y"}}}),
                    lambda: agent.patch("nodes", "node-a", {"status": {"capacity": {"cpu": "1000"}}}, sub="status"),
-                   lambda: agent.patch("nodes", "node-a", {"status": {"conditions": []}}, sub="status")):
+                   lambda: agent.patch("nodes", "node-a", {"status": {"conditions": []}}, sub="status"),
+                   lambda: agent.patch("nodes", "node-a", {"metadata": {"finalizers": ["example.com/stays"]}}),
+                   # Garbage collection deletes what names an owner that is not there.
+                   lambda: agent.patch("nodes", "node-a", {"metadata": {"ownerReferences": [
+                       {"apiVersion": "v1", "kind": "Node", "name": "gone", "uid": "00000000-0000-4000-8000-000000000000"}]}}),
+                   # Where the API server connects to for exec and logs.
+                   lambda: agent.patch("nodes", "node-a", {"status": {"addresses": [
+                       {"type": "InternalIP", "address": "192.0.2.7"}]}}, sub="status"),
+                   lambda: agent.patch("nodes", "node-a", {"status": {"daemonEndpoints": {
+                       "kubeletEndpoint": {"Port": 4444}}}}, sub="status"),
+                   lambda: agent.patch("nodes", "node-a", {"status": {"allocatable": {"cpu": "1000"}}}, sub="status")):
         refused(action, "an agent may change nothing of its node but")
 
 
@@ -158,3 +170,13 @@ def test_our_components_have_no_more_rights_than_they_use(cluster, tessera):
     extender = cluster.with_token(tessera.token("tessera-extender"))
     refused(lambda: extender.list("secrets", NAMESPACE), "forbidden", code=403)
     refused(lambda: extender.patch("nodes", "node-a", {"metadata": {"labels": {"x": "y"}}}), "forbidden", code=403)
+
+
+def test_policies_name_only_what_exists(cluster):
+    """The API server checks the types of a policy's expressions, and warns in its status only."""
+    def checked():
+        policies = cluster.list("validatingadmissionpolicies")
+        assert len(policies) == 2 and all("typeChecking" in policy["status"] for policy in policies)
+        return policies
+    for policy in wait_for("the types to be checked", checked):
+        assert not policy["status"]["typeChecking"], policy
