@@ -24,7 +24,7 @@ class RandomPolicy : public Policy {
         fitting[count++] = static_cast<std::int8_t>(i);
       }
     }
-    const auto wanted = static_cast<std::size_t>(shape.gpus);
+    const auto wanted = std::min(static_cast<std::size_t>(shape.gpus), count);
     for (std::size_t k = 0; k < wanted; ++k) {
       std::swap(fitting[k], fitting[k + random_() % (count - k)]);
     }

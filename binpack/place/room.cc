@@ -49,6 +49,7 @@ GpuChoice TightestGpus(const NodeRoom& room, const PodShape& shape) {
       if ((taken >> i & 1U) != 0 || !Within(shape.share, rest)) continue;
       if (best < 0 || Sum(rest) < Sum(room.rest[static_cast<std::size_t>(best)])) best = i;
     }
+    if (best < 0) break;  // the caller broke its promise
     taken |= 1U << best;
     choice[static_cast<std::size_t>(k)] = static_cast<std::int8_t>(best);
   }
