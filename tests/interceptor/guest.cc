@@ -148,8 +148,6 @@ const std::map<std::string, Scene> kScenes = {
     {"all", [](const Numbers&) { UseAll(); }},
 };
 
-}  // namespace
-
 bool Play(const std::string& name, const Numbers& numbers) {
   const auto scene = kScenes.find(name);
   if (scene == kScenes.end()) return false;
@@ -157,6 +155,7 @@ bool Play(const std::string& name, const Numbers& numbers) {
   return true;
 }
 
+}  // namespace
 }  // namespace guest
 
 int main(int argc, char** argv) {

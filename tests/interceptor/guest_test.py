@@ -37,7 +37,8 @@ class Guests(Container):
 
     # --- Launches are counted exactly -------------------------------------------------------------
     def test_launches_of_racing_threads_are_all_counted(self):
-        for threads, env in [(1, {}), (3, {}), (12, {}), (12, {"limits": f"v1 fixed-share {GPUS[0]}:64:50 {GPUS[1]}:64:50"})]:
+        two_gpus = {"limits": f"v1 fixed-share {GPUS[0]}:64:50 {GPUS[1]}:64:50"}
+        for threads, env in [(1, {}), (3, {}), (12, {}), (12, two_gpus)]:
             with self.subTest(f"{threads}, {env}"):
                 self.play("launches", threads, 1000, **env)
                 shared, all_of_them = self.launches()

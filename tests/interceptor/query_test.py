@@ -13,9 +13,11 @@ class V1(ctypes.Structure): _fields_ = [("pid", c_uint), ("memory", c_ulonglong)
 class V2(ctypes.Structure): _fields_ = V1._fields_ + [("gi", c_uint), ("ci", c_uint)]
 class Sample(ctypes.Structure): _fields_ = [("pid", c_uint), ("time", c_ulonglong), ("use", c_uint * 4)]
 class Use(ctypes.Structure): _fields_ = [("time", c_ulonglong), ("pid", c_uint), ("use", c_uint * 6)]
-class Uses(ctypes.Structure): _fields_ = [("version", c_uint), ("count", c_uint), ("since", c_ulonglong), ("to", c_void_p)]
+class Uses(ctypes.Structure):
+    _fields_ = [("version", c_uint), ("count", c_uint), ("since", c_ulonglong), ("to", c_void_p)]
 class Detail(ctypes.Structure): _fields_ = V2._fields_ + [("protected", c_ulonglong)]
-class Details(ctypes.Structure): _fields_ = [("version", c_uint), ("mode", c_uint), ("count", c_uint), ("to", c_void_p)]
+class Details(ctypes.Structure):
+    _fields_ = [("version", c_uint), ("mode", c_uint), ("count", c_uint), ("to", c_void_p)]
 def version(struct, number): return ctypes.sizeof(struct) | number << 24
 KINDS = {"Compute": [("", V1), ("_v2", V2), ("_v3", V2)]}
 def running(handle, kind, suffix, struct, room=64):
@@ -93,8 +95,9 @@ tell(info(), [memory.total, memory.free, memory.used])""", TESSERA_LIMITS_FILE=l
         script = """
 context()
 ptr, pitch, low = c_uint64(), c_size_t(), c_uint()
-tell([cuda.cuMemAllocPitch_v2(byref(ptr), byref(pitch), c_size_t(16), c_size_t(16), element) for element in (0, 3, 32)],
-     [cuda.cuMemAllocPitch_v2(byref(ptr), byref(pitch), c_size_t(w), c_size_t(h), 4) for w, h in ((0, 16), (16, 0), (0, 0))],
+def pitched(width, height, element):
+    return cuda.cuMemAllocPitch_v2(byref(ptr), byref(pitch), c_size_t(width), c_size_t(height), element)
+tell([pitched(16, 16, element) for element in (0, 3, 32)], [pitched(*shape, 4) for shape in ((0, 16), (16, 0), (0, 0))],
      [cuda.cuDeviceTotalMem_v2(byref(pitch), ordinal) for ordinal in (-1, 3, 99)],
      [cuda.cuMemGetInfo(None, None), cuda.cuMemGetInfo(byref(low), None), cuda.cuDeviceTotalMem(None, 0)],
      [nvml.nvmlDeviceGetMemoryInfo(handle, None) for handle in (None, device(), c_void_p(8))],
@@ -132,7 +135,7 @@ for index, uuid in enumerate({GPUS!r}):
     nvml.nvmlDeviceGetHandleByPciBusId_v2(pci.bus, byref(handles[4]))
     answers.append([total(handle) for handle in handles])
 tell(answers)""", limits=limits)
-        self.assertEqual(answer, [[[0, 8]] * 5, [[0, 16]] * 5, [[0, 0]] * 5], "the third was not given to the container")
+        self.assertEqual(answer, [[[0, 8]] * 5, [[0, 16]] * 5, [[0, 0]] * 5], "the third was not given")
 
     def test_what_a_dead_process_had_is_free_at_the_next_question(self):
         script = self.start("context()\ntell(info())\nsys.stdin.readline()\ntell(info())")
@@ -164,7 +167,6 @@ tell(held, alloc(1)[0], [[m.total // MIB, m.used // MIB] for m in memories])""",
         me, *lists = self.ask(PROCESSES + """
 context(); alloc(8 * MIB + 1)
 handle = device()
-class List: pass
 detail, items = Details(version(Details, 1), 0, 64), (Detail * 64)()
 detail.to = ctypes.addressof(items)
 result = nvml.nvmlDeviceGetRunningProcessDetailList(handle, byref(detail))
@@ -226,7 +228,8 @@ def uses():
     return [result, [i.pid for i in items[:all.count]] if result == 0 else all.count]
 before = [samples(128), uses()]
 context()
-tell(os.getpid(), before, [samples(128), uses(), samples(0)], nvml.nvmlDeviceGetProcessUtilization(handle, None, None, c_ulonglong(0)),
+tell(os.getpid(), before, [samples(128), uses(), samples(0)],
+     nvml.nvmlDeviceGetProcessUtilization(handle, None, None, c_ulonglong(0)),
      nvml.nvmlDeviceGetProcessesUtilizationInfo(handle, None))"""
         me, before, after, null_count, null_info = self.ask(script)
         not_found = 6
@@ -243,7 +246,8 @@ tell(os.getpid(), before, [samples(128), uses(), samples(0)], nvml.nvmlDeviceGet
         self.stranger(1)
         process = self.start(PROCESSES + """
 items, count = (Sample * 128)(), c_uint(128)
-tell(running(device(), "Compute", "_v3", V2)[0], nvml.nvmlDeviceGetProcessUtilization(device(), items, byref(count), c_ulonglong(0)), count.value)""",
+tell(running(device(), "Compute", "_v3", V2)[0],
+     nvml.nvmlDeviceGetProcessUtilization(device(), items, byref(count), c_ulonglong(0)), count.value)""",
                              limits="")
         no_permission = 4
         self.assertEqual(json.loads(process.stdout.readline()), [no_permission, no_permission, 0])
