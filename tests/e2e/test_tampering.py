@@ -1,5 +1,6 @@
 """What tenants and agents may not do, tried with the rights that they have in a cluster."""
 import json
+import time
 
 import pytest
 
@@ -67,6 +68,18 @@ def test_annotations_cannot_be_changed_added_or_removed(cluster, tenant):
     # What is not ours may change.
     tenant.patch("pods", "p", {"metadata": {"annotations": {"example.com/note": "fine"}}})
     assert assignment(cluster.get("pods", "p")) == record
+
+
+def test_many_annotations_cost_the_api_server_little(cluster, tenant):
+    """Nobody may keep the API server busy with a pod of his own: each update of it, a kubelet's too, is judged."""
+    for number, name in ((1001, "many"), (40000, "absurdly-many")):
+        gates = [{"name": "example.com/wait"}]
+        tenant.create("pods", pods.pod(name, [pods.container()], schedulingGates=gates) | {"metadata": {
+            "name": name, "annotations": {f"a{i}": "" for i in range(number)}}})
+        start = time.monotonic()
+        cluster.patch("pods", name, {"status": {"message": "as a kubelet does"}}, sub="status")
+        refused(lambda n=name: tenant.patch("pods", n, {"metadata": {"annotations": {"a0": "x"}}}), "more than 1000 annotations")
+        assert time.monotonic() - start < 10, "each took 20 s when annotations were walked over"
 
 
 def test_limits_are_changed_by_those_who_are_granted_it(cluster, tenant):
