@@ -49,12 +49,14 @@ void ForgetOurErrors() { dlerror(); }
 
 void LoadDriver() {
   void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
-#define TESSERA_HOOK(symbol, base, since, stream)      \
-  Find(library, #symbol, driver_state::itself.symbol); \
-  FindNext(library, #symbol, driver_state::next.symbol);
-#define TESSERA_CALL(symbol)                           \
-  Find(library, #symbol, driver_state::itself.symbol); \
-  FindNext(library, #symbol, driver_state::next.symbol);
+#define TESSERA_HOOK(symbol, base, since, stream) \
+  Find(library, #symbol, driver_state::itself.symbol);
+#define TESSERA_CALL(symbol) Find(library, #symbol, driver_state::itself.symbol);
+#include "interceptor/hooks.def"
+  driver_state::next = driver_state::itself;
+#define TESSERA_HOOK(symbol, base, since, stream) \
+  Find(RTLD_NEXT, #symbol, driver_state::next.symbol);
+#define TESSERA_CALL(symbol) Find(RTLD_NEXT, #symbol, driver_state::next.symbol);
 #include "interceptor/hooks.def"
   ForgetOurErrors();
   driver_state::loaded.store(true, std::memory_order_release);
