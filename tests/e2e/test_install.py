@@ -5,6 +5,7 @@ import sys
 import yaml
 
 from cluster.control_plane import ControlPlane
+from cluster.processes import wait_for
 from cluster.tessera import CHART, NAMESPACE, REPOSITORY, Tessera
 
 MANIFESTS = REPOSITORY / "manifests"
@@ -46,9 +47,13 @@ def test_kustomize_base_renders_the_same_objects(plane, helm):
 
 def test_policies_type_check(plane, tessera):
     """The API server's own type check of the CEL in our policies."""
-    for policy in plane.admin.list("validatingadmissionpolicies"):
-        if policy["metadata"]["name"].startswith("tessera-"):
-            assert not policy.get("status", {}).get("typeChecking", {}).get("expressionWarnings"), policy["status"]
+    def checked():
+        policies = [policy for policy in plane.admin.list("validatingadmissionpolicies")
+                    if policy["metadata"]["name"].startswith("tessera-")]
+        assert len(policies) == 2 and all("typeChecking" in policy["status"] for policy in policies), policies
+        return policies
+    for policy in wait_for("the types to be checked", checked):
+        assert not policy["status"]["typeChecking"].get("expressionWarnings"), policy["status"]
 
 
 def test_upgrade_keeps_the_certificates(plane, tessera):

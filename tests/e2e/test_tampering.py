@@ -183,13 +183,3 @@ def test_our_components_have_no_more_rights_than_they_use(cluster, tessera):
     extender = cluster.with_token(tessera.token("tessera-extender"))
     refused(lambda: extender.list("secrets", NAMESPACE), "forbidden", code=403)
     refused(lambda: extender.patch("nodes", "node-a", {"metadata": {"labels": {"x": "y"}}}), "forbidden", code=403)
-
-
-def test_policies_name_only_what_exists(cluster):
-    """The API server checks the types of a policy's expressions, and warns in its status only."""
-    def checked():
-        policies = cluster.list("validatingadmissionpolicies")
-        assert len(policies) == 2 and all("typeChecking" in policy["status"] for policy in policies)
-        return policies
-    for policy in wait_for("the types to be checked", checked):
-        assert not policy["status"]["typeChecking"], policy
