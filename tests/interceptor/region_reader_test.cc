@@ -59,6 +59,7 @@ TEST_F(RegionReader, TellsLimitsUseAndCounters) {
   region_->CountDenied(1);
   region_->CountLaunch(0);
   region_->CountLaunch(0);
+  region_->ThreadLaunches(0, kCountingThreads - 1).store(5);
   const auto snapshot = ReadRegion(path());
   ASSERT_TRUE(snapshot) << snapshot.error().message;
   ASSERT_EQ(snapshot->devices.size(), 2u);
@@ -68,7 +69,7 @@ TEST_F(RegionReader, TellsLimitsUseAndCounters) {
   EXPECT_EQ(a.cores_percent, 30u);
   EXPECT_EQ(a.policy, Policy::kBurstShare);
   EXPECT_EQ(a.used_bytes, 1000u);
-  EXPECT_EQ(a.launches_total, 2u);
+  EXPECT_EQ(a.launches_total, 7u);
   EXPECT_EQ(a.denied_total, 0u);
   EXPECT_EQ(snapshot->devices[1].used_bytes, 500u);
   EXPECT_EQ(snapshot->devices[1].denied_total, 1u);
@@ -76,7 +77,7 @@ TEST_F(RegionReader, TellsLimitsUseAndCounters) {
   EXPECT_EQ(snapshot->processes[0].pid, static_cast<std::uint64_t>(getpid()));
   ASSERT_EQ(snapshot->processes[0].devices.size(), 2u);
   EXPECT_EQ(snapshot->processes[0].devices[0].used_bytes, 1000u);
-  EXPECT_EQ(snapshot->processes[0].devices[0].launches, 2u);
+  EXPECT_EQ(snapshot->processes[0].devices[0].launches, 7u);
   EXPECT_EQ(snapshot->processes[0].devices[1].device, 1u);
 }
 
