@@ -17,7 +17,7 @@ CUresult DropCharged(std::uint64_t handle, const Call& call) {
   const bool was_last = HandleLedger().Drop(handle, last);
   const CUresult result = call();
   if (result == CUDA_SUCCESS) {
-    if (was_last) Release(last);
+    if (was_last && !last.kept) Release(last);
     return result;
   }
   Charge replaced;

@@ -75,6 +75,16 @@ bool Ledger::Retain(std::uint64_t key) {
   return true;
 }
 
+bool Ledger::Keep(std::uint64_t key) {
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  if (key == 0 || shard.capacity == 0) return false;
+  Entry& entry = shard.entries[PlaceOf(shard, key)];
+  if (entry.key != key) return false;
+  entry.charge.kept = true;
+  return true;
+}
+
 bool Ledger::Drop(std::uint64_t key, Charge& last) {
   Shard& shard = ShardOf(key);
   const Lock lock(shard.mutex);

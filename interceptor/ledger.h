@@ -14,6 +14,7 @@ struct Charge {
   std::uint64_t bytes = 0;
   std::uint16_t device = 0;      ///< index into Limits::devices
   bool pooled = false;           ///< a block of a pool, which is charged as a whole: bytes is 0
+  bool kept = false;             ///< something that we do not see holds it: never returned
   std::uint32_t references = 1;  ///< of a physical allocation: handles and mappings
   /// The context that the memory goes with; of a mapping: the handle that is mapped; of a pool's
   /// block: its PoolAccount.
@@ -43,6 +44,8 @@ class Ledger {
   /// One reference less. True if it was the last one: the entry is removed, and `last` is its
   /// charge.
   bool Drop(std::uint64_t key, Charge& last);
+  /// Marks it `kept`; false if the key is not ours.
+  bool Keep(std::uint64_t key);
   /// Gives every entry of one owner to another, in linear time.
   void ChangeOwner(std::uint64_t from, std::uint64_t to);
   /// Removes the entries of an owner and adds their bytes up by device, in linear time.

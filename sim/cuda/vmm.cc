@@ -1,16 +1,27 @@
 #include "sim/cuda/vmm.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <string>
 
 #include "sim/cuda/driver.h"
 
 namespace tessera::sim::cuda {
 
+namespace {
+
+/// Of the memory file; the device's uuid follows.
+constexpr char kName[] = "tessera-sim-device-memory-";
+
+}  // namespace
+
 Physical::~Physical() {
   if (fd < 0) return;
   close(fd);
-  device->Release(bytes);
+  if (is_ours && !is_kept) device->Release(bytes);
 }
 
 std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::size_t bytes,
@@ -23,7 +34,7 @@ std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::siz
   physical->device = &device;
   physical->bytes = bytes;
   physical->prop = prop;
-  physical->fd = memfd_create("tessera-sim-device-memory", MFD_CLOEXEC);
+  physical->fd = memfd_create((kName + device.config.uuid).c_str(), MFD_CLOEXEC);
   if (physical->fd < 0) {
     device.Release(bytes);
     return nullptr;
@@ -31,6 +42,33 @@ std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::siz
   if (ftruncate(physical->fd, static_cast<off_t>(bytes)) != 0) return nullptr;
   error = CUDA_SUCCESS;
   return physical;
+}
+
+int ExportPhysical(Physical& physical) {
+  physical.is_kept = true;
+  return fcntl(physical.fd, F_DUPFD_CLOEXEC, 0);
+}
+
+std::shared_ptr<Physical> ImportPhysical(int fd) {
+  char name[128] = {};
+  struct stat status = {};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  if (readlink(link.c_str(), name, sizeof(name) - 1) <= 0 || fstat(fd, &status) != 0) {
+    return nullptr;
+  }
+  for (Device& device : TheDriver().devices) {
+    if (std::string(name).find(kName + device.config.uuid) == std::string::npos) continue;
+    auto physical = std::make_shared<Physical>();
+    physical->device = &device;
+    physical->bytes = static_cast<std::size_t>(status.st_size);
+    physical->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    physical->is_ours = false;
+    physical->prop.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+    physical->prop.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+    physical->prop.location = {CU_MEM_LOCATION_TYPE_DEVICE, device.ordinal};
+    return physical;
+  }
+  return nullptr;
 }
 
 Vmm& TheVmm() {

@@ -17,6 +17,8 @@ struct Physical {
   std::size_t bytes = 0;
   int fd = -1;
   CUmemAllocationProp prop{};
+  bool is_ours = true;   ///< charged to this process
+  bool is_kept = false;  ///< somebody may hold it by a descriptor: charged until the process ends
 
   Physical() = default;
   Physical(const Physical&) = delete;
@@ -27,6 +29,11 @@ struct Physical {
 /// cuMemCreate's: null with `error` set where it cannot be had.
 std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::size_t bytes,
                                        CUresult& error);
+
+/// A descriptor that other processes can import; -1 with errno where there is none.
+int ExportPhysical(Physical& physical);
+/// The memory behind such a descriptor; null: it is none.
+std::shared_ptr<Physical> ImportPhysical(int fd);
 
 /// A handle of cuMemCreate and how often it was given out.
 struct Handle {

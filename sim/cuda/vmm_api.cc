@@ -19,8 +19,8 @@ CUresult CheckProp(const CUmemAllocationProp* prop) {
   }
   if (prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_NOT_SUPPORTED;
   if (FindDevice(prop->location.id) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-  const bool exportable = prop->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE;
-  return exportable ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+  const int others = prop->requestedHandleTypes & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  return others != 0 ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
 }
 
 CUresult Reserve(CUdeviceptr* out, std::size_t bytes, std::size_t alignment, CUdeviceptr wanted,

@@ -1,0 +1,51 @@
+#include "common/abi/cuda_more.h"
+#include "interceptor/charge.h"
+#include "interceptor/driver.h"
+#include "interceptor/scope.h"
+
+// Memory that is shared is paid for by the process that made it. What was handed out as a file
+// descriptor, a fabric handle or a part of a multicast object lives on without any handle or
+// mapping that we could see, so it stays charged until its maker ends. Importers are charged
+// nothing.
+
+namespace tessera {
+namespace {
+
+CUresult Shared(const HookScope& scope, CUmemGenericAllocationHandle handle, CUresult result) {
+  if (!scope.nested() && result == CUDA_SUCCESS && session::Ready()) HandleLedger().Keep(handle);
+  return result;
+}
+
+}  // namespace
+}  // namespace tessera
+
+using namespace tessera;
+
+CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle handle,
+                                      CUmemAllocationHandleType type, unsigned long long flags) {
+  const HookScope scope;
+  const CUresult result = scope.real().cuMemExportToShareableHandle(out, handle, type, flags);
+  return Shared(scope, handle, result);
+}
+
+CUresult cuMulticastBindMem(CUmemGenericAllocationHandle multicast, std::size_t multicast_offset,
+                            CUmemGenericAllocationHandle handle, std::size_t offset,
+                            std::size_t bytes, unsigned long long flags) {
+  const HookScope scope;
+  const CUresult result =
+      scope.real().cuMulticastBindMem(multicast, multicast_offset, handle, offset, bytes, flags);
+  return Shared(scope, handle, result);
+}
+
+CUresult cuMulticastBindAddr(CUmemGenericAllocationHandle multicast, std::size_t multicast_offset,
+                             CUdeviceptr ptr, std::size_t bytes, unsigned long long flags) {
+  const HookScope scope;
+  const CUresult result =
+      scope.real().cuMulticastBindAddr(multicast, multicast_offset, ptr, bytes, flags);
+  Charge mapping;
+  if (result != CUDA_SUCCESS || scope.nested() || !session::Ready() ||
+      !MappingLedger().Find(ptr, mapping)) {
+    return result;
+  }
+  return Shared(scope, mapping.owner, result);
+}
