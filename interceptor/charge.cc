@@ -5,6 +5,7 @@
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
 #include "interceptor/graph_needs.h"
+#include "interceptor/overhead.h"
 
 namespace tessera {
 namespace {
@@ -54,6 +55,8 @@ void ForgetAllocationsAfterFork() {
   for (Ledger* ledger : {&memory, &arrays, &handles, &mappings}) ledger->ForgetAfterFork();
   ForgetPoolsAfterFork();
   ForgetGraphsAfterFork();
+  ForgetContextsAfterFork();
+  ForgetContextCreationAfterFork();
   for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
 }
 

@@ -28,7 +28,7 @@ Place DevicePlace(CUdevice device);
 
 /// Live allocations with an address: cuMemAlloc*, cuMemAllocAsync, pools.
 Ledger& MemoryLedger();
-/// Live arrays and mipmapped arrays.
+/// Live arrays, mipmapped arrays, modules and libraries.
 Ledger& ArrayLedger();
 /// Physical allocations (cuMemCreate) by handle, each with a reference for every handle and
 /// mapping.

@@ -1,6 +1,7 @@
 #include "common/abi/cuda_more.h"
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
+#include "interceptor/overhead.h"
 #include "interceptor/scope.h"
 
 // A context that ends takes its allocations with it. They get an owner that no context ever was
@@ -19,13 +20,17 @@ CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
     ledger->ChangeOwner(KeyOf(context), grave);
   }
+  Charge own;
+  const bool charged = TakeContext(context, own);
   const CUresult result = end();
   if (!gone(result)) {
+    if (charged) PutContext(context, own);
     for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
       ledger->ChangeOwner(grave, KeyOf(context));
     }
     return result;
   }
+  if (charged) Release(own);
   std::uint64_t bytes[region::kMaxDevices] = {};
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) ledger->TakeAllOf(grave, bytes);
   for (std::size_t i = 0; i < region::kMaxDevices; ++i) {

@@ -144,6 +144,18 @@ DeviceIndex FindDevice(const char* uuid_text) {
   return kNoDevice;
 }
 
+const char* UuidOf(DeviceIndex device) {
+  return limits.devices[static_cast<std::size_t>(device)].uuid;
+}
+
+std::uint64_t ContextBytes(DeviceIndex device) {
+  return shared.ContextBytes(static_cast<std::size_t>(device));
+}
+
+void LearnContextBytes(DeviceIndex device, std::uint64_t bytes) {
+  shared.LearnContextBytes(static_cast<std::size_t>(device), bytes);
+}
+
 std::size_t DeviceCount() { return limits.count; }
 
 bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal) {

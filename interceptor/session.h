@@ -26,6 +26,13 @@ std::size_t DeviceCount();
 
 /// Whether the program hears of a refusal, which is counted then, or something else is tried first.
 enum class Refusal { kFinal, kTentative };
+/// The uuid's text, for NVML. REQUIRES: device != kNoDevice.
+const char* UuidOf(DeviceIndex device);
+/// What a context was seen to take on this device by any process of the container; 0: nobody knows.
+std::uint64_t ContextBytes(DeviceIndex device);
+/// The smallest figure counts.
+void LearnContextBytes(DeviceIndex device, std::uint64_t bytes);
+
 /// Charges `bytes` on a device to this process, unless the container would get beyond its limit.
 /// Before it refuses it has the driver give back what this process's pools do not use.
 bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal = Refusal::kFinal);

@@ -18,6 +18,9 @@ inline constexpr std::size_t kUuidSize = 48;  ///< "GPU-…" or "MIG-…" and ze
 /// No counter of bytes is ever larger; more than that is a scribbled file.
 inline constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 50;
 
+/// A context takes less.
+inline constexpr std::uint64_t kMaxContextBytes = std::uint64_t{4} << 30;
+
 using Word = std::atomic<std::uint64_t>;
 using HalfWord = std::atomic<std::uint32_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
@@ -49,6 +52,8 @@ struct Device {
   HalfWord policy;         ///< Policy
   /// The last committed change of this device's account: sequence << 8 | slot (see account.h).
   alignas(64) Word head;
+  /// What a context of one process was seen to take, bytes; 0: not known. Part of what is used.
+  Word context_bytes;
   alignas(64) Grant grant;
 };
 
@@ -114,6 +119,7 @@ static_assert(offsetof(Device, limit_bytes) == 48);
 static_assert(offsetof(Device, cores_percent) == 56);
 static_assert(offsetof(Device, policy) == 60);
 static_assert(offsetof(Device, head) == 64);
+static_assert(offsetof(Device, context_bytes) == 72);
 static_assert(offsetof(Device, grant) == 128);
 
 static_assert(sizeof(Owner) == 16);

@@ -50,6 +50,11 @@ Result<DeviceSnapshot> ReadDevice(const Device& device, std::size_t index) {
   if (out.limit_bytes > kMaxBytes) {
     return Fail(Errc::kInvalidArgument, name + "limit_bytes is " + std::to_string(out.limit_bytes));
   }
+  out.context_bytes = device.context_bytes.load(std::memory_order_relaxed);
+  if (out.context_bytes > kMaxContextBytes) {
+    return Fail(Errc::kInvalidArgument,
+                name + "context_bytes is " + std::to_string(out.context_bytes));
+  }
   out.cores_percent = device.cores_percent.load(std::memory_order_relaxed);
   if (out.cores_percent > 100) {
     return Fail(Errc::kInvalidArgument,

@@ -32,6 +32,7 @@ struct DeviceSnapshot {
   std::uint32_t cores_percent = 0;  ///< 0: no share was asked for
   Policy policy = Policy::kFixedShare;
   std::uint64_t used_bytes = 0;      ///< of the processes below
+  std::uint64_t context_bytes = 0;   ///< of a context, part of that; 0: not known
   std::uint64_t launches_total = 0;  ///< since the region was made, ended processes included
   std::uint64_t denied_total = 0;    ///< allocations refused, likewise
 };

