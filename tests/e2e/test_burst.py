@@ -39,13 +39,14 @@ def test_thousand_pods(cluster, plane, tessera, extender, request):
 
     for name in [pod["metadata"]["name"] for pod in cluster.list("pods", "default")]:
         cluster.delete("pods", name, grace=0)
-    plane.start_scheduler(PLAIN, {
+    alone = plane.start_scheduler(PLAIN, {
         "apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
         "leaderElection": {"leaderElect": False},
         "profiles": [{"schedulerName": PLAIN, "percentageOfNodesToScore": 100}]})
     plain = burst(cluster, [
         pods.pod(f"plain-{i:04}", [pods.container(limits={"example.com/gpu-memory": memory})], schedulerName=PLAIN)
         for i, (memory, _) in enumerate(sizes)])
+    alone.stop()
     figures = json.dumps({"with_extender": ours, "without": plain})
     request.config.figures = getattr(request.config, "figures", []) + [f"burst: {figures}"]
     print(figures)
