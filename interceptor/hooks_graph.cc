@@ -60,7 +60,9 @@ CUresult UploadCharged(PoolAccount& memory, CUgraphExec exec, const Stream& stre
     const CUresult result = stream.upload(exec, stream.handle);
     if (result != CUDA_SUCCESS) {
       session::Release(memory.device, credit);
-      return result;
+      // A graph that cannot be uploaded now may be launched all the same: one whose allocations
+      // live.
+      return result == CUDA_ERROR_OUT_OF_MEMORY ? result : CUDA_SUCCESS;
     }
     if (SettlePool(memory, credit, refusal) && SettleOtherGraphMemory(&memory)) return CUDA_SUCCESS;
     GiveBack(memory, stream);

@@ -15,7 +15,15 @@
 namespace tessera {
 namespace {
 
-constinit pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+/// One context of a device is made at a time, so that it is the one that is measured.
+struct Making {
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+};
+constinit Making making[region::kMaxDevices];
+
+pthread_mutex_t& MutexOf(CUdevice device) {
+  return making[static_cast<unsigned int>(device) % region::kMaxDevices].mutex;
+}
 
 std::uint64_t Grown(const DeviceBytes& before, const DeviceBytes& after) {
   // A process that NVML did not list had nothing.
@@ -46,7 +54,7 @@ CUresult CreateMeasured(session::DeviceIndex device, const CUcontext* context, c
   return result;
 }
 
-/// REQUIRES: `making` is held.
+/// REQUIRES: the device's mutex is held.
 template <typename Create, typename Undo>
 CUresult CreateCharged(CUdevice ordinal, const CUcontext* context, const Create& create,
                        const Undo& undo) {
@@ -69,7 +77,7 @@ template <typename Create>
 CUresult CreateContext(const HookScope& scope, CUcontext* context, CUdevice device,
                        const Create& create) {
   if (scope.nested() || context == nullptr || !session::Ready()) return create();
-  const region::Lock lock(making);
+  const region::Lock lock(MutexOf(device));
   return CreateCharged(device, context, create,
                        [&] { return scope.real().cuCtxDestroy_v2(*context); });
 }
@@ -82,7 +90,9 @@ bool IsActive(CUdevice device) {
 
 }  // namespace
 
-void ForgetContextCreationAfterFork() { making = PTHREAD_MUTEX_INITIALIZER; }
+void ForgetContextCreationAfterFork() {
+  for (Making& device : making) device.mutex = PTHREAD_MUTEX_INITIALIZER;
+}
 
 }  // namespace tessera
 
@@ -93,7 +103,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
   const auto retain = [&] { return scope.real().cuDevicePrimaryCtxRetain(context, device); };
   if (scope.nested() || context == nullptr || !session::Ready() || IsActive(device))
     return retain();
-  const region::Lock lock(making);
+  const region::Lock lock(MutexOf(device));
   if (IsActive(device)) return retain();
   return CreateCharged(device, context, retain,
                        [&] { return scope.real().cuDevicePrimaryCtxRelease_v2(device); });

@@ -239,61 +239,58 @@ CUresult Managed(Undo& undo) {
   return Memory(undo, result, ptr);
 }
 
-const std::map<std::string, std::function<Case()>>& Cases() {
-  static const auto alloc = [](std::size_t bytes) {
-    return Case{bytes, [bytes](Undo& undo) {
-                  CUdeviceptr ptr = 0;
-                  const CUresult result = api.cuMemAlloc_v2(&ptr, bytes);
-                  return Memory(undo, result, ptr);
-                }};
-  };
-  static const std::map<std::string, std::function<Case()>> cases = {
-      {"cuMemAlloc", [] { return alloc(kStep); }},
-      {"cuMemAlloc_small", [] { return alloc(100'000); }},
-      {"cuMemAlloc_odd", [] { return alloc(3 * kMiB + 1); }},
+using Cases = std::map<std::string, std::function<Case()>>;
+
+Case Plain(std::size_t bytes) {
+  return {bytes, [bytes](Undo& undo) {
+            CUdeviceptr ptr = 0;
+            const CUresult result = api.cuMemAlloc_v2(&ptr, bytes);
+            return Memory(undo, result, ptr);
+          }};
+}
+
+CUresult Pitched(Undo& undo) {
+  CUdeviceptr ptr = 0;
+  std::size_t pitch = 0;
+  const CUresult result = api.cuMemAllocPitch_v2(&ptr, &pitch, 65536, 1024, 4);
+  return Memory(undo, result, ptr);
+}
+
+Case ArrayOf(std::size_t width, std::size_t height, std::size_t depth) {
+  const std::size_t bytes = width * height * (depth == 0 ? 1 : depth) * 4;
+  return {bytes, [=](Undo& undo) { return Array(undo, width, height, depth); }};
+}
+
+Case PhysicalOf(bool mapped, bool exported) {
+  return {kStep, [=](Undo& undo) { return Physical(undo, mapped, exported); }};
+}
+
+/// "_small" and "_odd" show what the driver's rounding and tiling cost.
+const Cases& AllCases() {
+  static const Cases cases = {
+      {"cuMemAlloc", [] { return Plain(kStep); }},
+      {"cuMemAlloc_small", [] { return Plain(100'000); }},
+      {"cuMemAlloc_odd", [] { return Plain(3 * kMiB + 1); }},
       {"cuMemAllocPitch",
        [] {
-         return Case{kStep, [](Undo& undo) {
-                       CUdeviceptr ptr = 0;
-                       std::size_t pitch = 0;
-                       const CUresult result = api.cuMemAllocPitch_v2(&ptr, &pitch, 65536, 1024, 4);
-                       return Memory(undo, result, ptr);
-                     }};
+         return Case{kStep, Pitched};
        }},
       {"cuMemAllocManaged",
        [] {
          return Case{kStep, Managed};
        }},
-      {"cuArrayCreate",
-       [] {
-         return Case{kStep, [](Undo& undo) { return Array(undo, 4096, 4096, 0); }};
-       }},
-      {"cuArrayCreate_odd",  // what tiling costs: a bit more than a power of two each way
-       [] {
-         return Case{1030 * 1030 * 4, [](Undo& undo) { return Array(undo, 1030, 1030, 0); }};
-       }},
-      {"cuArray3DCreate",
-       [] {
-         return Case{kStep, [](Undo& undo) { return Array(undo, 256, 256, 256); }};
-       }},
+      {"cuArrayCreate", [] { return ArrayOf(4096, 4096, 0); }},
+      {"cuArrayCreate_odd", [] { return ArrayOf(1030, 1030, 0); }},
+      {"cuArray3DCreate", [] { return ArrayOf(256, 256, 256); }},
       {"cuMipmappedArrayCreate",
        [] {
          return Case{kStep, Mipmapped};
        }},
       {"cuMemAllocAsync", [] { return FromPool(false); }},
       {"cuMemAllocFromPoolAsync", [] { return FromPool(true); }},
-      {"cuMemCreate",
-       [] {
-         return Case{kStep, [](Undo& undo) { return Physical(undo, false, false); }};
-       }},
-      {"cuMemCreate_mapped",
-       [] {
-         return Case{kStep, [](Undo& undo) { return Physical(undo, true, false); }};
-       }},
-      {"cuMemCreate_exported",
-       [] {
-         return Case{kStep, [](Undo& undo) { return Physical(undo, false, true); }};
-       }},
+      {"cuMemCreate", [] { return PhysicalOf(false, false); }},
+      {"cuMemCreate_mapped", [] { return PhysicalOf(true, false); }},
+      {"cuMemCreate_exported", [] { return PhysicalOf(false, true); }},
       {"graph_nodes", [] { return FromGraphs(false); }},
       {"graph_captured", [] { return FromGraphs(true); }},
       {"cuModuleLoadData",
@@ -342,11 +339,11 @@ void Run(const Case& path, std::size_t wanted) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    for (const auto& [name, make] : Cases()) puts(name.c_str());
+    for (const auto& [name, make] : AllCases()) puts(name.c_str());
     return argc == 1 ? 0 : 2;
   }
-  const auto found = Cases().find(argv[1]);
-  if (found == Cases().end() || !Load(argc > 3 && strcmp(argv[3], "table") == 0)) {
+  const auto found = AllCases().find(argv[1]);
+  if (found == AllCases().end() || !Load(argc > 3 && strcmp(argv[3], "table") == 0)) {
     fprintf(stderr, "no such case, or no driver\n");
     return 2;
   }
