@@ -86,6 +86,9 @@ void DeclareContainerFamilies(Families& families) {
   gauge(
       "tessera_container_gpu_memory_used_bytes",
       "Memory that the container uses as the interceptor accounts it; 0 without the interceptor.");
+  gauge(
+      "tessera_container_gpu_context_bytes",
+      "What each CUDA context of the container takes, part of what it uses; 0 until one was made.");
   gauge("tessera_container_gpu_core_limit_ratio", "Compute that the container was given.");
   counter("tessera_container_gpu_memory_denied_total",
           "Allocations that were refused because of the limit.");
@@ -163,6 +166,8 @@ void AddContainers(const NodeState& state, Families& families) {
                    static_cast<double>(device.limit_mib) * kBytesPerMib);
       families.Add("tessera_container_gpu_memory_used_bytes", labels,
                    static_cast<double>(device.used_bytes));
+      families.Add("tessera_container_gpu_context_bytes", labels,
+                   static_cast<double>(device.context_bytes));
       families.Add("tessera_container_gpu_core_limit_ratio", labels,
                    static_cast<double>(device.cores_percent) / 100);
       families.Add("tessera_container_gpu_memory_denied_total", labels,

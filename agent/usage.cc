@@ -32,6 +32,7 @@ void TakeUse(const region::RegionSnapshot& snapshot, std::vector<DeviceUsage>& d
                      [&](const auto& candidate) { return candidate.uuid == device.uuid; });
     if (told == snapshot.devices.end()) continue;
     device.used_bytes = told->used_bytes;
+    device.context_bytes = told->context_bytes;
     device.launches = told->launches_total;
     device.denied = told->denied_total;
   }

@@ -53,6 +53,7 @@ std::unique_ptr<region::Layout> GoodRegion(const std::string& uuid, std::uint64_
   layout->devices[0].cores_percent = 50;
   layout->lanes[0][0].launches = launches;
   layout->lanes[0][0].denied = 2;
+  layout->devices[0].context_bytes = 518 << 20;
   return layout;
 }
 
@@ -88,6 +89,7 @@ TEST_F(Regions, AGoodRegionTellsUse) {
   ASSERT_EQ(usages[0].devices.size(), 1U);
   EXPECT_EQ(usages[0].devices[0].launches, 7U);
   EXPECT_EQ(usages[0].devices[0].denied, 2U);
+  EXPECT_EQ(usages[0].devices[0].context_bytes, 518U << 20);
   EXPECT_EQ(usages[0].devices[0].limit_mib, 3000);
 }
 

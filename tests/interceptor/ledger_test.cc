@@ -46,6 +46,44 @@ TEST(Ledger, AnAddressThatComesAgainReplacesItsOldCharge) {
   EXPECT_EQ(charge.bytes, 7u);
 }
 
+TEST(Ledger, AnOwnersEntriesAreTakenTogetherAndNobodyElses) {
+  Ledger ledger;
+  Charge unused;
+  constexpr std::uint64_t kCount = 5000;  // runs that wrap around the ends of the shards' tables
+  for (std::uint64_t key = 1; key <= kCount; ++key) {
+    const auto device = static_cast<std::uint16_t>(key % 2);
+    ASSERT_TRUE(
+        ledger.Insert(key * 512, {.bytes = key, .device = device, .owner = key % 3}, unused));
+  }
+  ASSERT_TRUE(ledger.Insert(7, {.bytes = 0, .pooled = true, .owner = 1}, unused));
+  ledger.ChangeOwner(1, 99);
+  std::uint64_t bytes[region::kMaxDevices] = {};
+  ledger.TakeAllOf(1, bytes);
+  EXPECT_EQ(bytes[0] + bytes[1], 0u) << "they have another owner now";
+  ledger.TakeAllOf(99, bytes);
+  std::uint64_t want[2] = {};
+  for (std::uint64_t key = 1; key <= kCount; ++key) want[key % 2] += key % 3 == 1 ? key : 0;
+  EXPECT_EQ(bytes[0], want[0]);
+  EXPECT_EQ(bytes[1], want[1]);
+  for (std::uint64_t key = 1; key <= kCount; ++key) {
+    EXPECT_EQ(ledger.Take(key * 512, unused), key % 3 != 1) << key;
+  }
+  EXPECT_TRUE(ledger.Take(7, unused)) << "a pool's block has no context";
+}
+
+TEST(Ledger, WhatIsKeptSaysSoWhenItsLastReferenceGoes) {
+  Ledger ledger;
+  Charge charge;
+  EXPECT_FALSE(ledger.Keep(64));
+  EXPECT_FALSE(ledger.Find(64, charge));
+  ASSERT_TRUE(Put(ledger, 64, 2048));
+  EXPECT_TRUE(ledger.Keep(64));
+  ASSERT_TRUE(ledger.Find(64, charge));
+  EXPECT_EQ(charge.bytes, 2048u);
+  ASSERT_TRUE(ledger.Drop(64, charge));
+  EXPECT_TRUE(charge.kept);
+}
+
 TEST(Ledger, AReferencedEntryGoesWithItsLastReference) {
   Ledger ledger;
   Charge last;

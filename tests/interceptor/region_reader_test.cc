@@ -146,6 +146,8 @@ TEST_F(RegionReader, NamesWhatIsWrong) {
       {"uuid with a newline", [](Layout& f) { f.devices[0].uuid[1] = '\n'; }, "devices[0].uuid"},
       {"uuid with a quote", [](Layout& f) { f.devices[0].uuid[1] = '"'; }, "devices[0].uuid"},
       {"limit", [](Layout& f) { f.devices[0].limit_bytes = ~0ull; }, "devices[0].limit_bytes"},
+      {"context", [](Layout& f) { f.devices[0].context_bytes = ~0ull; },
+       "devices[0].context_bytes"},
       {"cores", [](Layout& f) { f.devices[1].cores_percent = 101; },
        "devices[1].cores_percent is 101"},
       {"policy", [](Layout& f) { f.devices[1].policy = 3; }, "devices[1].policy is 3"},

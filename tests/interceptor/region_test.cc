@@ -69,6 +69,19 @@ TEST(Region, ProcessesShareOneLimit) {
   EXPECT_EQ(WEXITSTATUS(Wait(child)), 7);
 }
 
+TEST(Region, TheSmallestFigureOfAContextStays) {
+  TempDir dir;
+  Attached mine(dir);
+  EXPECT_EQ(mine->ContextBytes(0), 0u);
+  mine->LearnContextBytes(0, 600);
+  mine->LearnContextBytes(0, 0);
+  mine->LearnContextBytes(0, 700);
+  EXPECT_EQ(mine->ContextBytes(0), 600u);
+  Wait(Fork([&] { Attached(dir)->LearnContextBytes(0, 500); }));
+  EXPECT_EQ(mine->ContextBytes(0), 500u);
+  EXPECT_EQ(mine->ContextBytes(1), 0u);
+}
+
 TEST(Region, AKilledProcessGivesBackAtOnce) {
   TempDir dir;
   Attached mine(dir);
