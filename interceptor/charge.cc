@@ -18,6 +18,8 @@ constinit Ledger mappings;
 /// Which limit a device ordinal has: kUnknown until it was asked, then DeviceIndex + kOffset.
 constexpr int kUnknown = 0;
 constexpr int kOffset = 2;
+/// What IndexOf says of an ordinal that no GPU has.
+constexpr session::DeviceIndex kNoOrdinal = -2;
 constexpr std::size_t kCachedDevices = 64;
 constinit std::atomic<int> index_of[kCachedDevices] = {};
 
@@ -34,7 +36,7 @@ session::DeviceIndex IndexOf(CUdevice device) {
     if (cached != kUnknown) return cached - kOffset;
   }
   CUuuid uuid;
-  if (!AskUuid(device, uuid)) return session::kNoDevice;
+  if (!AskUuid(device, uuid)) return kNoOrdinal;
   const session::DeviceIndex index = session::FindDevice(uuid);
   if (cacheable) index_of[ordinal].store(index + kOffset, std::memory_order_relaxed);
   return index;
@@ -62,7 +64,9 @@ void ForgetAllocationsAfterFork() {
 
 Place DevicePlace(CUdevice device) {
   if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
-  return {.device = IndexOf(device), .ordinal = device};
+  const session::DeviceIndex index = IndexOf(device);
+  if (index == kNoOrdinal) return {.result = CUDA_ERROR_INVALID_DEVICE};
+  return {.device = index, .ordinal = device};
 }
 
 Place CurrentPlace() {

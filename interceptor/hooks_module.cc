@@ -105,6 +105,19 @@ CUresult cuLibraryLoadData(CUlibrary* library, const void* image, int* jit_optio
       [&] { scope.real().cuLibraryUnload(*library); });
 }
 
+CUresult cuLibraryLoadFromFile(CUlibrary* library, const char* path, int* jit_options,
+                               void** jit_values, unsigned int jit_count, int* options,
+                               void** values, unsigned int count) {
+  const HookScope scope;
+  return LoadCharged(
+      scope, library,
+      [&] {
+        return scope.real().cuLibraryLoadFromFile(library, path, jit_options, jit_values, jit_count,
+                                                  options, values, count);
+      },
+      [&] { scope.real().cuLibraryUnload(*library); });
+}
+
 CUresult cuLibraryUnload(CUlibrary library) {
   const HookScope scope;
   const auto unload = [&] { return scope.real().cuLibraryUnload(library); };

@@ -267,6 +267,9 @@ CUresult cuFuncSetCacheConfig(CUfunction function, int config);
 CUresult cuLibraryLoadData(CUlibrary* library, const void* image, int* jit_options,
                            void** jit_values, unsigned int jit_count, int* options, void** values,
                            unsigned int count);
+CUresult cuLibraryLoadFromFile(CUlibrary* library, const char* path, int* jit_options,
+                               void** jit_values, unsigned int jit_count, int* options,
+                               void** values, unsigned int count);
 CUresult cuLibraryUnload(CUlibrary library);
 CUresult cuLibraryGetKernel(CUkernel* kernel, CUlibrary library, const char* name);
 CUresult cuLibraryGetModule(CUmodule* module, CUlibrary library);

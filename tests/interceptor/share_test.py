@@ -84,5 +84,20 @@ assert free_bytes() == LIMIT // 2 - 64 * MIB
 """)
 
 
+    def test_places_that_are_none_are_the_drivers_to_refuse(self):
+        body = """
+start()
+out = c_ulonglong()
+def prop(kind, device): return byref(cuda.AllocationProp(type=1, location=cuda.Location(kind, device)))
+def props(kind, device): return byref(cuda.PoolProps(alloc_type=1, location=cuda.Location(kind, device)))
+print([call("cuMemCreate", byref(out), 2 * MIB, prop(1, device), 0) for device in (99, -1)],
+      [call("cuMemCreate", byref(out), size, prop(1, 0), 0) for size in (0, 1, 3 * MIB)],
+      [call("cuMemCreate", byref(out), 2 * MIB, prop(kind, 0), 0) for kind in (0, 2, 3)],
+      [call("cuMemPoolCreate", byref(out), props(1, device)) for device in (99, -1)],
+      [call("cuMemPoolCreate", byref(out), props(kind, 0)) for kind in (0, 2, 3)])
+"""
+        self.assertEqual(self.run_body(body + "assert free_bytes() == LIMIT"), self.run_body(body, preload=False))
+
+
 if __name__ == "__main__":
     in_child.main()
