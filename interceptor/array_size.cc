@@ -17,6 +17,20 @@ std::uint64_t Add(std::uint64_t a, std::uint64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? ~std::uint64_t{0} : sum;
 }
 
+/// Up to the next multiple. Saturates. REQUIRES: `unit` is a power of two.
+std::uint64_t RoundUp(std::uint64_t value, std::uint64_t unit) {
+  return value > ~std::uint64_t{0} - unit ? value : (value + unit - 1) & ~(unit - 1);
+}
+
+/// Arrays are laid out in tiles of 64 bytes by 8 rows, stacked up to 16 high: the smallest power of
+/// two that covers the array.
+constexpr std::uint64_t kTileBytes = 64;
+std::uint64_t TileRows(std::uint64_t rows) {
+  std::uint64_t unit = 8;
+  while (unit < 128 && unit < rows) unit *= 2;
+  return unit;
+}
+
 std::uint64_t ChannelBytes(CUarray_format format) {
   switch (format) {
     case CU_AD_FORMAT_UNSIGNED_INT8:
@@ -40,9 +54,10 @@ bool HasNoMemory(unsigned int flags) {
 
 std::uint64_t ArrayBytes(const CUDA_ARRAY3D_DESCRIPTOR& descriptor) {
   if (HasNoMemory(descriptor.Flags)) return 0;
-  std::uint64_t bytes = Multiply(ChannelBytes(descriptor.Format), descriptor.NumChannels);
-  bytes = Multiply(bytes, descriptor.Width);
-  bytes = Multiply(bytes, std::max<std::uint64_t>(descriptor.Height, 1));
+  std::uint64_t row = Multiply(ChannelBytes(descriptor.Format), descriptor.NumChannels);
+  row = RoundUp(Multiply(row, descriptor.Width), kTileBytes);
+  const std::uint64_t rows = std::max<std::uint64_t>(descriptor.Height, 1);
+  const std::uint64_t bytes = Multiply(row, RoundUp(rows, TileRows(rows)));
   return Multiply(bytes, std::max<std::uint64_t>(descriptor.Depth, 1));
 }
 

@@ -6,9 +6,9 @@
 
 namespace tessera {
 
-/// What an array is charged with: elements times their size, in bytes. The driver lays arrays out
-/// in tiles and may take somewhat more, which no call tells. Height and depth 0 mean a dimension
-/// less. Saturates. A format that we do not know counts as four bytes a channel.
+/// What an array takes, in bytes, before blocks (blocks.h): whole tiles of 64 bytes by 8 to 128
+/// rows, as an H200 lays them out; no call tells. Height and depth 0 mean a dimension less.
+/// Saturates. A format that we do not know counts as four bytes a channel.
 std::uint64_t ArrayBytes(const CUDA_ARRAY3D_DESCRIPTOR& descriptor);
 
 /// The same for a mipmapped array: each level has half the extent of the one before, at least 1;

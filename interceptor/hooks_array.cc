@@ -1,5 +1,6 @@
 #include "common/abi/cuda.h"
 #include "interceptor/array_size.h"
+#include "interceptor/blocks.h"
 #include "interceptor/charge.h"
 #include "interceptor/scope.h"
 
@@ -15,8 +16,8 @@ CUDA_ARRAY3D_DESCRIPTOR FromFlat(const Flat& flat) {
 template <typename Create>
 CUresult CreateArray(const HookScope& scope, CUarray* array,
                      const CUDA_ARRAY3D_DESCRIPTOR& descriptor, const Create& create) {
-  return AllocateCharged(ArrayLedger(), CurrentPlace(), ArrayBytes(descriptor), array, create,
-                         [&] { return scope.real().cuArrayDestroy(*array); });
+  return AllocateCharged(ArrayLedger(), CurrentPlace(), BlockBytes(ArrayBytes(descriptor)), array,
+                         create, [&] { return scope.real().cuArrayDestroy(*array); });
 }
 
 }  // namespace
@@ -68,8 +69,9 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray* array, const CUDA_ARRAY3D_DESC
     return scope.real().cuMipmappedArrayCreate(array, descriptor, levels);
   };
   if (scope.nested() || array == nullptr || descriptor == nullptr) return create();
-  return AllocateCharged(ArrayLedger(), CurrentPlace(), MipmappedBytes(*descriptor, levels), array,
-                         create, [&] { return scope.real().cuMipmappedArrayDestroy(*array); });
+  return AllocateCharged(ArrayLedger(), CurrentPlace(),
+                         BlockBytes(MipmappedBytes(*descriptor, levels)), array, create,
+                         [&] { return scope.real().cuMipmappedArrayDestroy(*array); });
 }
 
 CUresult cuMipmappedArrayDestroy(CUmipmappedArray array) {

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "common/abi/cuda.h"
+#include "interceptor/blocks.h"
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
 #include "interceptor/scope.h"
@@ -32,14 +33,14 @@ CUresult AllocatePitched(Pointer* ptr, const Size* pitch, std::uint64_t width_by
                          std::uint64_t height, const Allocate& allocate, const Free& free) {
   const Place place = CurrentPlace();
   if (place.result != CUDA_SUCCESS) return place.result;
-  const std::uint64_t guess = GuessPitched(width_bytes, height);
+  const std::uint64_t guess = BlockBytes(GuessPitched(width_bytes, height));
   if (!session::TryReserve(place.device, guess)) return CUDA_ERROR_OUT_OF_MEMORY;
   const CUresult result = allocate();
   if (result != CUDA_SUCCESS) {
     session::Release(place.device, guess);
     return result;
   }
-  const std::uint64_t bytes = Multiply(*pitch, height);
+  const std::uint64_t bytes = BlockBytes(Multiply(*pitch, height));
   if (bytes > guess && !session::TryReserve(place.device, bytes - guess)) {
     free();
     session::Release(place.device, guess);
@@ -58,7 +59,7 @@ CUresult cuMemAlloc(CUdeviceptr_v1* ptr, unsigned int bytes) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAlloc(ptr, bytes); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(MemoryLedger(), CurrentPlace(), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), CurrentPlace(), BlockBytes(bytes), ptr, allocate,
                          [&] { return scope.real().cuMemFree(*ptr); });
 }
 
@@ -66,7 +67,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* ptr, std::size_t bytes) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAlloc_v2(ptr, bytes); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(MemoryLedger(), CurrentPlace(), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), CurrentPlace(), BlockBytes(bytes), ptr, allocate,
                          [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 
@@ -96,7 +97,7 @@ CUresult cuMemAllocManaged(CUdeviceptr* ptr, std::size_t bytes, unsigned int fla
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAllocManaged(ptr, bytes, flags); };
   if (scope.nested() || ptr == nullptr) return allocate();
-  return AllocateCharged(MemoryLedger(), CurrentPlace(), bytes, ptr, allocate,
+  return AllocateCharged(MemoryLedger(), CurrentPlace(), BlockBytes(bytes), ptr, allocate,
                          [&] { return scope.real().cuMemFree_v2(*ptr); });
 }
 
