@@ -7,20 +7,25 @@ namespace {
 
 constexpr std::size_t kHuge = std::size_t{1} << 40;
 
-TEST(ArraySize, CountsElements) {
+TEST(ArraySize, CountsTiles) {
   struct Case {
     const char* name;
     CUDA_ARRAY3D_DESCRIPTOR descriptor;
     std::uint64_t want;
   };
   const Case cases[] = {
-      {"line", {100, 0, 0, CU_AD_FORMAT_UNSIGNED_INT8, 1, 0}, 100},
-      {"plane", {100, 10, 0, CU_AD_FORMAT_SIGNED_INT16, 2, 0}, 4000},
-      {"half", {100, 10, 0, CU_AD_FORMAT_HALF, 4, 0}, 8000},
-      {"solid", {10, 10, 10, CU_AD_FORMAT_FLOAT, 4, 0}, 16000},
-      {"cube faces", {8, 8, 6, CU_AD_FORMAT_UNSIGNED_INT32, 1, CUDA_ARRAY3D_CUBEMAP}, 1536},
-      {"layers of lines", {8, 0, 5, CU_AD_FORMAT_UNSIGNED_INT8, 1, CUDA_ARRAY3D_LAYERED}, 40},
-      {"unknown format", {10, 0, 0, static_cast<CUarray_format>(0x30), 4, 0}, 160},
+      {"line", {100, 0, 0, CU_AD_FORMAT_UNSIGNED_INT8, 1, 0}, 128 * 8},
+      {"plane", {100, 10, 0, CU_AD_FORMAT_SIGNED_INT16, 2, 0}, 448 * 16},
+      {"half", {100, 10, 0, CU_AD_FORMAT_HALF, 4, 0}, 832 * 16},
+      {"solid", {10, 10, 10, CU_AD_FORMAT_FLOAT, 4, 0}, 192 * 16 * 10},
+      {"cube faces", {8, 8, 6, CU_AD_FORMAT_UNSIGNED_INT32, 1, CUDA_ARRAY3D_CUBEMAP}, 64 * 8 * 6},
+      {"layers of lines",
+       {8, 0, 5, CU_AD_FORMAT_UNSIGNED_INT8, 1, CUDA_ARRAY3D_LAYERED},
+       64 * 8 * 5},
+      // 1030 rows of 4120 bytes: 65 tiles of 64 bytes, and rows in stacks of 128. An H200 gave 6
+      // MiB for it, which is this in blocks.
+      {"odd plane", {1030, 1030, 0, CU_AD_FORMAT_FLOAT, 1, 0}, 4160 * 1152},
+      {"unknown format", {10, 0, 0, static_cast<CUarray_format>(0x30), 4, 0}, 192 * 8},
       {"sparse", {1024, 1024, 0, CU_AD_FORMAT_FLOAT, 4, CUDA_ARRAY3D_SPARSE}, 0},
       {"deferred", {1024, 1024, 0, CU_AD_FORMAT_FLOAT, 4, CUDA_ARRAY3D_DEFERRED_MAPPING}, 0},
       {"more than there is", {kHuge, kHuge, kHuge, CU_AD_FORMAT_FLOAT, 4, 0}, ~std::uint64_t{0}},
@@ -41,14 +46,14 @@ TEST(ArraySize, SumsLevels) {
   };
   const auto kByte = CU_AD_FORMAT_UNSIGNED_INT8;
   const Case cases[] = {
-      {"one level", {8, 8, 0, kByte, 1, 0}, 1, 64},
-      {"three levels", {8, 8, 0, kByte, 1, 0}, 3, 64 + 16 + 4},
-      {"down to one", {8, 8, 0, kByte, 1, 0}, 4, 64 + 16 + 4 + 1},
-      {"no more than there are", {8, 8, 0, kByte, 1, 0}, 4'000'000'000, 64 + 16 + 4 + 1},
-      {"odd extents round down", {5, 3, 0, kByte, 1, 0}, 2, 15 + 2},
-      {"a line", {4, 0, 0, kByte, 1, 0}, 3, 4 + 2 + 1},
-      {"depth shrinks", {4, 4, 4, kByte, 1, 0}, 2, 64 + 8},
-      {"layers do not", {4, 4, 4, kByte, 1, CUDA_ARRAY3D_LAYERED}, 2, 64 + 16},
+      {"one level", {8, 8, 0, kByte, 1, 0}, 1, 512},
+      {"three levels", {8, 8, 0, kByte, 1, 0}, 3, 3 * 512},
+      {"down to one", {8, 8, 0, kByte, 1, 0}, 4, 4 * 512},
+      {"no more than there are", {8, 8, 0, kByte, 1, 0}, 4'000'000'000, 4 * 512},
+      {"odd extents round down", {129, 17, 0, kByte, 1, 0}, 2, 192 * 32 + 64 * 8},
+      {"a line", {4, 0, 0, kByte, 1, 0}, 3, 3 * 512},
+      {"depth shrinks", {4, 4, 4, kByte, 1, 0}, 2, 4 * 512 + 2 * 512},
+      {"layers do not", {4, 4, 4, kByte, 1, CUDA_ARRAY3D_LAYERED}, 2, 8 * 512},
       {"none", {8, 8, 0, kByte, 1, 0}, 0, 0},
       {"saturates", {kHuge, kHuge, 0, kByte, 1, 0}, 9, ~std::uint64_t{0}},
   };
