@@ -45,6 +45,14 @@ struct Grant {
   Word reserved[4];
 };
 
+/// What the container has used of one GPU's time, by all its processes. See pace.h.
+struct Pace {
+  Word paid_until_ns;     ///< CLOCK_MONOTONIC; the use so far is worth the share up to then
+  Word counted_until_ns;  ///< CLOCK_MONOTONIC; no time before it is counted again
+  Word used_ns;           ///< counted, ever
+  Word throttled_ns;      ///< launches waited for the share, ever
+};
+
 struct Device {
   char uuid[kUuidSize];    ///< constant
   Word limit_bytes;        ///< as the process that read its limits last knows it
@@ -54,6 +62,7 @@ struct Device {
   alignas(64) Word head;
   /// What a context of one process was seen to take, bytes; 0: not known. Part of what is used.
   Word context_bytes;
+  Pace pace;
   alignas(64) Grant grant;
 };
 
@@ -120,7 +129,14 @@ static_assert(offsetof(Device, cores_percent) == 56);
 static_assert(offsetof(Device, policy) == 60);
 static_assert(offsetof(Device, head) == 64);
 static_assert(offsetof(Device, context_bytes) == 72);
+static_assert(offsetof(Device, pace) == 80);
 static_assert(offsetof(Device, grant) == 128);
+
+static_assert(sizeof(Pace) == 32);
+static_assert(offsetof(Pace, paid_until_ns) == 0);
+static_assert(offsetof(Pace, counted_until_ns) == 8);
+static_assert(offsetof(Pace, used_ns) == 16);
+static_assert(offsetof(Pace, throttled_ns) == 24);
 
 static_assert(sizeof(Owner) == 16);
 static_assert(offsetof(Owner, identity) == 0);

@@ -1,0 +1,122 @@
+#include "interceptor/pacer.h"
+
+#include <algorithm>
+
+namespace tessera {
+namespace {
+
+/// Work that is let through at a time, if kernels are that short.
+constexpr std::uint64_t kRoundNs = 4'000'000;
+constexpr std::uint64_t kMostQueuedNs = 10'000'000;
+/// What a turn may take beyond its credit: one that ends in single launches keeps the GPU waiting.
+constexpr std::uint64_t kOverdraftNs = 1'000'000;
+/// By so much an answer may come late on a busy machine.
+constexpr std::uint64_t kLateNs = 1'000'000;
+/// An answer that takes so long means that something ran, though no launch was seen.
+constexpr std::uint64_t kNoWorkNs = 100'000;
+/// A launch is counted just before the driver has it, so nothing is idle before it was asked twice.
+constexpr int kQuietRounds = 2;
+constexpr std::uint64_t kQuietNapNs = 30'000;
+constexpr std::uint64_t kSkipNapNs = 1'000'000;
+constexpr std::uint64_t kMostCredits = 4096;
+constexpr std::uint64_t kLongestNapNs = 20'000'000;
+constexpr std::uint64_t kShortestNapNs = 200'000;
+
+}  // namespace
+
+Pacer::Step Pacer::Knocked(std::uint64_t now_ns, std::uint64_t first_ns, std::uint64_t launched) {
+  busy_from_ns_ = std::min(first_ns, now_ns);
+  quiet_ = 0;
+  return Next(now_ns, launched);
+}
+
+Pacer::Step Pacer::Synced(const Answer& answer) {
+  const std::uint64_t ended = answer.seen - ended_;
+  ended_ = answer.seen;
+  if (ended > 0) {
+    Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
+    region::CountUse(pace_, percent_, busy_from_ns_, answer.now_ns);
+  } else if (answer.now_ns - answer.asked_ns > kNoWorkNs) {
+    region::CountUse(pace_, percent_, answer.asked_ns, answer.now_ns);
+  }
+  busy_from_ns_ = answer.now_ns;
+  quiet_ = ended == 0 && answer.launched == answer.seen ? quiet_ + 1 : 0;
+  return Next(answer.now_ns, answer.launched);
+}
+
+Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
+  ended_ = launched;
+  busy_from_ns_ = now_ns;
+  quiet_ = 0;
+  draining_ = false;
+  return {.kind = Step::Kind::kRound, .credits = kMostCredits, .nap_ns = kSkipNapNs};
+}
+
+Pacer::Step Pacer::Paused(std::uint64_t now_ns) {
+  const std::int64_t credit = region::CreditNs(pace_, percent_, now_ns);
+  const auto enough = static_cast<std::int64_t>(region::PauseNs(percent_));
+  if (credit >= enough) return Rest(now_ns);
+  return {.kind = Step::Kind::kPause,
+          .until_ns = now_ns + static_cast<std::uint64_t>(enough - credit)};
+}
+
+Pacer::Step Pacer::Next(std::uint64_t now_ns, std::uint64_t launched) {
+  const std::uint64_t queued = launched > ended_ ? launched - ended_ : 0;
+  const std::int64_t credit = region::CreditNs(pace_, percent_, now_ns);
+  if (draining_ && queued == 0) {
+    draining_ = false;
+    return Paused(now_ns);
+  }
+  if (credit <= 0 || draining_) {
+    draining_ = true;
+    return {.kind = Step::Kind::kDrain, .credits = 0, .nap_ns = Nap(queued)};
+  }
+  if (quiet_ >= kQuietRounds) return Rest(now_ns);
+  return Round(region::UsableNs(credit, percent_), queued);
+}
+
+Pacer::Step Pacer::Rest(std::uint64_t now_ns) {
+  const std::int64_t credit = region::CreditNs(pace_, percent_, now_ns);
+  Step step = Round(region::UsableNs(credit, percent_), 0);
+  step.kind = Step::Kind::kRest;
+  return step;
+}
+
+Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
+  const auto usable = static_cast<std::uint64_t>(std::max<std::int64_t>(usable_ns, 0));
+  const std::uint64_t room = std::min(kMostQueuedNs, usable + kOverdraftNs);
+  const std::uint64_t ahead = queued * average_ns_;
+  std::uint64_t credits = 0;
+  if (average_ns_ != 0 && ahead + average_ns_ <= room) {
+    credits = std::max<std::uint64_t>(std::min(kRoundNs, room - ahead) / average_ns_, 1);
+    credits = std::min({credits, 4 * last_credits_ + 1, kMostCredits});
+  }
+  if (queued == 0) credits = std::max<std::uint64_t>(credits, 1);
+  if (credits != 0) last_credits_ = credits;
+  const std::uint64_t nap = queued == 0 ? kQuietNapNs : Nap(queued);
+  return {.kind = Step::Kind::kRound, .credits = credits, .nap_ns = nap};
+}
+
+/// If more was queued when the answer came, the GPU worked all the time. If not, some of the time
+/// is the answer's delay, or ours.
+void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) {
+  const std::uint64_t late = more_queued ? 0 : std::min(kLateNs, took_ns * 3 / 4);
+  const std::uint64_t most = std::max<std::uint64_t>(took_ns / ended, 1);
+  const std::uint64_t least = std::max<std::uint64_t>((took_ns - late) / ended, 1);
+  // Up at once, down slowly: to let too many through costs more than to let too few.
+  if (average_ns_ < least) {
+    average_ns_ = least;
+  } else if (average_ns_ > most) {
+    average_ns_ = (3 * average_ns_ + most) / 4;
+  }
+  const bool shorter = shortest_ns_ == 0 || least < shortest_ns_;
+  shortest_ns_ = shorter ? least : shortest_ns_ + (least - shortest_ns_) / 8;
+}
+
+/// Half of what is surely to come, so that a wrong guess does not keep the GPU idle.
+std::uint64_t Pacer::Nap(std::uint64_t queued) const {
+  const std::uint64_t half = std::min(queued * shortest_ns_ / 2, kLongestNapNs);
+  return half < kShortestNapNs ? 0 : half;
+}
+
+}  // namespace tessera

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+
+#include "interceptor/region/pace.h"
+
+namespace tessera {
+
+/// What one process's gate does next. Pure: told what was seen and when, it says what to do; the
+/// thread in gate_thread.cc does it.
+///
+///   kRest --a launch knocks--> kRound <--credit left--+
+///     ^                           |  (ask the driver) |
+///     |  nothing came             v                   |
+///     +-----------------------  Synced ---------------+
+///     |                           | no credit
+///     |                           v
+///     +--- paid for --- kPause <- kDrain
+///
+/// A round lets some launches through and asks the driver to say when those before it have ended,
+/// so never much more than two rounds' worth of work is queued on the GPU, and what a turn takes
+/// too much is small. It is owed and paid back by a longer pause. Thread-compatible.
+class Pacer {
+ public:
+  struct Step {
+    enum class Kind {
+      kRest,   ///< nothing runs: wait for a launch, then Knocked
+      kRound,  ///< let `credits` launches through, nap, ask the driver, then Synced
+      kDrain,  ///< let nothing through, nap, ask the driver, then Synced
+      kPause   ///< let nothing through until `until_ns`, then Paused
+    };
+    Kind kind = Kind::kRest;
+    std::uint64_t credits = 1;  ///< kRest: for those who come before the answer to the knock
+    std::uint64_t nap_ns = 0;   ///< the driver may burn a CPU while it waits; we need not
+    std::uint64_t until_ns = 0;
+  };
+
+  /// `pace` must outlive the pacer. REQUIRES: 1 <= percent <= 99.
+  Pacer(region::Pace& pace, std::uint32_t percent) : pace_(pace), percent_(percent) {}
+
+  void SetPercent(std::uint32_t percent) { percent_ = percent; }
+
+  /// `launched`: launches of this process so far; the first of them after a rest began at
+  /// `first_ns`.
+  Step Knocked(std::uint64_t now_ns, std::uint64_t first_ns, std::uint64_t launched);
+
+  /// What the driver was asked, and when: all launches up to number `seen` have ended by `now_ns`.
+  struct Answer {
+    std::uint64_t asked_ns = 0;
+    std::uint64_t now_ns = 0;
+    std::uint64_t seen = 0;
+    std::uint64_t launched = 0;
+  };
+  Step Synced(const Answer& answer);
+
+  /// The driver could not be asked (a stream is being captured): nothing is known of that time.
+  Step Skipped(std::uint64_t now_ns, std::uint64_t launched);
+
+  Step Paused(std::uint64_t now_ns);
+
+ private:
+  Step Next(std::uint64_t now_ns, std::uint64_t launched);
+  Step Rest(std::uint64_t now_ns);
+  Step Round(std::int64_t usable_ns, std::uint64_t queued);
+  void Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued);
+  std::uint64_t Nap(std::uint64_t queued) const;
+
+  region::Pace& pace_;
+  std::uint32_t percent_;
+  std::uint64_t busy_from_ns_ = 0;
+  std::uint64_t ended_ = 0;        ///< launches known to be over
+  std::uint64_t average_ns_ = 0;   ///< GPU time of a launch; 0: not known yet
+  std::uint64_t shortest_ns_ = 0;  ///< the least that a launch took lately
+  std::uint64_t last_credits_ = 1;
+  int quiet_ = 0;  ///< rounds in a row that brought nothing
+  bool draining_ = false;
+};
+
+}  // namespace tessera

@@ -1,0 +1,271 @@
+// The pacer in virtual time: a GPU with one queue, programs that launch, and the thread that does
+// what the pacer says.
+#include "interceptor/pacer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <queue>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tessera {
+namespace {
+
+using Kind = Pacer::Step::Kind;
+constexpr std::uint64_t kUs = 1'000, kMs = 1'000'000, kSecond = 1'000'000'000;
+constexpr std::uint64_t kStart = 1000 * kSecond;
+
+/// When what was queued on the GPU ends; runs one kernel after the other.
+struct Gpu {
+  std::uint64_t free_at = kStart;
+  std::uint64_t busy_ns = 0;
+  std::uint64_t Run(std::uint64_t now, std::uint64_t length) {
+    free_at = std::max(free_at, now) + length;
+    busy_ns += length;
+    return free_at;
+  }
+};
+
+/// What a program does: launches that take `kernel_ns` of the GPU, `batch` of them, waits for
+/// them if `waits`, then thinks for `think_ns`.
+struct Program {
+  std::uint64_t kernel_ns = 500 * kUs;
+  std::uint64_t batch = 1;
+  bool waits = false;
+  std::uint64_t think_ns = 0;
+  std::uint64_t other_ns = 0;  ///< every other batch has kernels of that length, if not 0
+};
+
+/// One process: the program's thread and the gate's thread, on a GPU and in a container.
+class Process {
+ public:
+  Process(Gpu& gpu, region::Pace& pace, std::uint32_t percent, Program program)
+      : pacer(pace, percent), gpu_(gpu), program_(program) {}
+
+  /// The earliest time at which something is to be done here.
+  std::uint64_t NextEvent() const { return std::min(thread_at_, CanLaunch() ? program_at_ : kNever); }
+
+  void Advance(std::uint64_t now) {
+    if (thread_at_ <= now) return Answer(now);
+    Launch(now);
+  }
+
+  Pacer pacer;
+  std::uint64_t latency_ns = 20 * kUs;  ///< of every wake-up
+  std::uint64_t batches = 0;
+
+ private:
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+
+  bool CanLaunch() const { return credits_ > 0; }
+
+  void Launch(std::uint64_t now) {
+    const bool odd = batches % 2 == 1 && program_.other_ns != 0;
+    const std::uint64_t end = gpu_.Run(now, odd ? program_.other_ns : program_.kernel_ns);
+    ends_.push_back(end);
+    --credits_;
+    ++launched_;
+    program_at_ = now + 3 * kUs;
+    if (++in_batch_ == program_.batch) {
+      in_batch_ = 0;
+      ++batches;
+      if (program_.waits) program_at_ = end + 5 * kUs;
+      program_at_ += program_.think_ns;
+    }
+    if (step_.kind == Kind::kRest && thread_at_ == kNever) {
+      first_ns_ = now;
+      thread_at_ = now + latency_ns;
+    }
+  }
+
+  void Answer(std::uint64_t now) {
+    if (step_.kind == Kind::kRest) {
+      Take(now, pacer.Knocked(now, first_ns_, launched_));
+    } else if (step_.kind == Kind::kPause) {
+      Take(now, pacer.Paused(now));
+    } else if (!asked_) {
+      asked_ = true;
+      asked_ns_ = now;
+      seen_ = launched_;
+      const std::uint64_t end = ends_.empty() ? now : std::max(now, ends_.back());
+      thread_at_ = end == now ? now + 5 * kUs : end + latency_ns;
+    } else {
+      Take(now, pacer.Synced({asked_ns_, now, seen_, launched_}));
+    }
+  }
+
+  void Take(std::uint64_t now, Pacer::Step step) {
+    step_ = step;
+    asked_ = false;
+    const bool lets_through = step.kind == Kind::kRest || step.kind == Kind::kRound;
+    credits_ = lets_through ? step.credits : 0;
+    if (credits_ > 0 && program_at_ < now) program_at_ = now + latency_ns / 2;
+    if (step.kind == Kind::kRest) thread_at_ = kNever;
+    if (step.kind == Kind::kPause) thread_at_ = step.until_ns + latency_ns;
+    if (step.kind == Kind::kRound || step.kind == Kind::kDrain) thread_at_ = now + step.nap_ns;
+    EXPECT_LE(credits_, 4096U);
+  }
+
+  Gpu& gpu_;
+  const Program program_;
+  Pacer::Step step_{.kind = Kind::kRest};
+  std::uint64_t credits_ = 1;
+  std::uint64_t program_at_ = kStart;
+  std::uint64_t thread_at_ = kNever;
+  std::uint64_t first_ns_ = 0, asked_ns_ = 0, seen_ = 0, launched_ = 0, in_batch_ = 0;
+  bool asked_ = false;
+  std::vector<std::uint64_t> ends_;
+};
+
+/// Runs all of a container's processes; returns the GPU's busy share of the time, in percent.
+double RunFor(std::uint64_t length, Gpu& gpu, std::vector<Process*> processes,
+              std::uint64_t from = kStart) {
+  const std::uint64_t before = gpu.busy_ns;
+  while (true) {
+    Process* next = *std::min_element(processes.begin(), processes.end(), [](auto* a, auto* b) {
+      return a->NextEvent() < b->NextEvent();
+    });
+    const std::uint64_t now = next->NextEvent();
+    if (now > from + length) break;
+    next->Advance(now);
+  }
+  return 100.0 * static_cast<double>(gpu.busy_ns - before) / static_cast<double>(length);
+}
+
+double ShareOf(std::uint32_t percent, Program program, std::uint64_t seconds = 10) {
+  Gpu gpu;
+  region::Pace pace{};
+  Process process(gpu, pace, percent, program);
+  return RunFor(seconds * kSecond, gpu, {&process});
+}
+
+TEST(Pacer, HoldsTheShareWhateverAKernelsLength) {
+  for (const std::uint32_t percent : {1U, 10U, 30U, 50U, 80U, 99U}) {
+    for (const std::uint64_t kernel : {5 * kUs, 50 * kUs, 500 * kUs, 5 * kMs, 50 * kMs}) {
+      EXPECT_NEAR(ShareOf(percent, {.kernel_ns = kernel}), percent, 1.5)
+          << "limit " << percent << ", kernels of " << kernel / kUs << " us";
+    }
+  }
+}
+
+TEST(Pacer, HoldsTheShareOfKernelsOfASecond) {
+  EXPECT_NEAR(ShareOf(30, {.kernel_ns = kSecond}, 200), 30, 2);
+}
+
+TEST(Pacer, HoldsTheShareOfKernelsOfManyLengths) {
+  EXPECT_NEAR(ShareOf(30, {.kernel_ns = 50 * kUs, .batch = 100, .other_ns = 7 * kMs}), 30, 1.5);
+  EXPECT_NEAR(ShareOf(50, {.kernel_ns = 20 * kUs, .other_ns = 3 * kMs}), 50, 1.5);
+}
+
+TEST(Pacer, HoldsTheShareOfLaunchesThatAreWaitedFor) {
+  for (const std::uint32_t percent : {30U, 80U}) {
+    EXPECT_NEAR(ShareOf(percent, {.kernel_ns = 500 * kUs, .waits = true}), percent, 3);
+    EXPECT_NEAR(ShareOf(percent, {.kernel_ns = 5 * kMs, .waits = true}), percent, 2);
+  }
+}
+
+TEST(Pacer, TakesLittleFromAProgramBelowItsShare) {
+  // Natural use 40 %: 4 ms of kernels and 6 ms of thinking, in kernels of several lengths.
+  for (const auto& [kernel, batch] : {std::pair{4 * kMs, 1}, {400 * kUs, 10}, {50 * kUs, 80}}) {
+    const Program program{.kernel_ns = kernel,
+                          .batch = static_cast<std::uint64_t>(batch),
+                          .waits = true,
+                          .think_ns = 6 * kMs};
+    EXPECT_GE(ShareOf(50, program), 40 * 0.97) << kernel;
+  }
+  EXPECT_GE(ShareOf(50, {.kernel_ns = 40 * kMs, .waits = true, .think_ns = 60 * kMs}), 38.8);
+}
+
+TEST(Pacer, TwoProcessesHoldOneShare) {
+  Gpu gpu;
+  region::Pace pace{};
+  Process one(gpu, pace, 40, {.kernel_ns = 300 * kUs});
+  Process two(gpu, pace, 40, {.kernel_ns = 2 * kMs});
+  EXPECT_NEAR(RunFor(10 * kSecond, gpu, {&one, &two}), 40, 2);
+  EXPECT_GT(one.batches, 1000U);
+  EXPECT_GT(two.batches, 100U);
+}
+
+TEST(Pacer, ANewShareHoldsAtOnce) {
+  Gpu gpu;
+  region::Pace pace{};
+  Process process(gpu, pace, 20, {});
+  EXPECT_NEAR(RunFor(5 * kSecond, gpu, {&process}), 20, 1.5);
+  process.pacer.SetPercent(60);
+  EXPECT_NEAR(RunFor(5 * kSecond, gpu, {&process}, kStart + 5 * kSecond), 60, 2);
+  process.pacer.SetPercent(10);
+  EXPECT_NEAR(RunFor(5 * kSecond, gpu, {&process}, kStart + 10 * kSecond), 10, 2);
+}
+
+TEST(Pacer, LateWakeUpsCostNoShareBeyondTheirOwnTime) {
+  Gpu gpu;
+  region::Pace pace{};
+  Process process(gpu, pace, 50, {});
+  process.latency_ns = kMs;
+  EXPECT_NEAR(RunFor(10 * kSecond, gpu, {&process}), 50, 8);
+}
+
+TEST(Pacer, NeverLetsThroughWhatItHasNotMeasured) {
+  region::Pace pace{};
+  Pacer pacer(pace, 50);
+  const Pacer::Step step = pacer.Knocked(kStart, kStart, 1);
+  EXPECT_EQ(step.kind, Kind::kRound);
+  EXPECT_EQ(step.credits, 0U) << "one launch of unknown length is queued";
+}
+
+TEST(Pacer, AStreamThatIsCapturedHoldsNothingUp) {
+  region::Pace pace{};
+  Pacer pacer(pace, 10);
+  pacer.Knocked(kStart, kStart, 1);
+  const Pacer::Step step = pacer.Skipped(kStart + 1, 1);
+  EXPECT_EQ(step.kind, Kind::kRound);
+  EXPECT_GT(step.credits, 100U);
+  EXPECT_EQ(pace.used_ns.load(), 0U);
+}
+
+// --- Pace ---------------------------------------------------------------------------------------
+TEST(Pace, TimeThatTwoProcessesShareIsCountedOnce) {
+  region::Pace pace{};
+  region::CountUse(pace, 50, kStart, kStart + 10 * kMs);
+  region::CountUse(pace, 50, kStart + 4 * kMs, kStart + 12 * kMs);
+  region::CountUse(pace, 50, kStart + 2 * kMs, kStart + 9 * kMs);
+  EXPECT_EQ(pace.used_ns.load(), 12 * kMs);
+}
+
+TEST(Pace, UseIsPaidBackAtTheRateOfTheShare) {
+  region::Pace pace{};
+  const std::int64_t before = region::CreditNs(pace, 25, kStart);
+  region::CountUse(pace, 25, kStart, kStart + 10 * kMs);
+  EXPECT_EQ(region::CreditNs(pace, 25, kStart + 10 * kMs),
+            before + static_cast<std::int64_t>(10 * kMs) - static_cast<std::int64_t>(40 * kMs));
+}
+
+TEST(Pace, CreditOfAnIdleContainerEnds) {
+  region::Pace pace{};
+  region::CountUse(pace, 50, kStart, kStart + kMs);
+  EXPECT_EQ(region::CreditNs(pace, 50, kStart + 1000 * kSecond),
+            static_cast<std::int64_t>(region::PauseNs(50) + region::kBurstNs));
+}
+
+TEST(Pace, AScribbledOneHoldsNobodyUp) {
+  region::Pace pace{};
+  pace.paid_until_ns = ~std::uint64_t{0};
+  pace.counted_until_ns = ~std::uint64_t{0};
+  EXPECT_GT(region::CreditNs(pace, 30, kStart), 0);
+  region::CountUse(pace, 30, kStart, kStart + 10 * kMs);
+  EXPECT_EQ(pace.used_ns.load(), 10 * kMs);
+  EXPECT_LT(pace.paid_until_ns.load(), kStart + kSecond);
+}
+
+TEST(Pace, NoDebtIsLongerThanAMinute) {
+  region::Pace pace{};
+  region::CountUse(pace, 1, kStart, kStart + 100 * kSecond);
+  EXPECT_EQ(region::CreditNs(pace, 1, kStart + 100 * kSecond),
+            -static_cast<std::int64_t>(region::kMostDebtNs));
+}
+
+}  // namespace
+}  // namespace tessera
