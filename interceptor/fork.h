@@ -11,5 +11,8 @@ void ForgetAfterFork();
 }
 void ForgetAllocationsAfterFork();
 void ForgetLaunchesAfterFork();
+void ForgetAskedContextsAfterFork();
+void ForgetGatesAfterFork();
+void ForgetGateThreadsAfterFork();
 
 }  // namespace tessera

@@ -1,6 +1,8 @@
 #include "common/abi/cuda_more.h"
 #include "interceptor/charge.h"
+#include "interceptor/contexts.h"
 #include "interceptor/driver.h"
+#include "interceptor/gate.h"
 #include "interceptor/overhead.h"
 #include "interceptor/scope.h"
 
@@ -16,6 +18,9 @@ constinit std::atomic<std::uint64_t> next_grave = 1;  // odd: no handle is
 /// `end` asks the driver; `gone` says whether the context has ended by it.
 template <typename End, typename Gone>
 CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
+  // The gate's thread must not ask a context that is gone.
+  contexts::Forget();
+  gate::EndLeases();
   const std::uint64_t grave = next_grave.fetch_add(2, std::memory_order_relaxed);
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
     ledger->ChangeOwner(KeyOf(context), grave);

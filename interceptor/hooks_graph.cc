@@ -5,6 +5,7 @@
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
 #include "interceptor/graph_needs.h"
+#include "interceptor/passage.h"
 #include "interceptor/region/lock.h"
 #include "interceptor/scope.h"
 
@@ -182,6 +183,7 @@ CUresult cuGraphUpload_ptsz(CUgraphExec exec, CUstream stream) {
 
 CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
   const HookScope scope;
+  const gate::Passage passage(scope, stream);
   if (!Watched(scope)) return scope.real().cuGraphLaunch(exec, stream);
   if (const CUresult refused = Prepare(exec, Legacy(stream))) return refused;
   return Launched(exec, scope.real().cuGraphLaunch(exec, stream));
@@ -189,6 +191,7 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
 
 CUresult cuGraphLaunch_ptsz(CUgraphExec exec, CUstream stream) {
   const HookScope scope;
+  const gate::Passage passage(scope, stream);
   if (!Watched(scope)) return scope.real().cuGraphLaunch_ptsz(exec, stream);
   if (const CUresult refused = Prepare(exec, PerThread(stream))) return refused;
   return Launched(exec, scope.real().cuGraphLaunch_ptsz(exec, stream));

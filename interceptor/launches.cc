@@ -47,17 +47,18 @@ int TakeWord() {
 
 namespace launches {
 
-void Count() {
-  if (!session::Ready()) return;
+session::DeviceIndex Device() {
+  if (!session::Ready()) return session::kNoDevice;
   // With one GPU there is nothing to ask.
-  const bool one_gpu = session::DeviceCount() == 1;
-  const session::DeviceIndex device = one_gpu ? 0 : CurrentPlace().device;
-  if (device == session::kNoDevice) return;
+  return session::DeviceCount() == 1 ? 0 : CurrentPlace().device;
+}
+
+void Count(session::DeviceIndex device) {
   if (own_index == kNotAsked) own_index = TakeWord();
   if (own_index == kNone) return session::CountLaunch(device);
   region::Word& word = session::ThreadLaunches(device, static_cast<std::size_t>(own_index));
   AddOwn(word);
-  if (one_gpu && DriverIsNext()) own = &word;
+  if (session::DeviceCount() == 1 && DriverIsNext()) own = &word;
 }
 
 }  // namespace launches

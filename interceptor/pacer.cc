@@ -17,15 +17,17 @@ constexpr std::uint64_t kNoWorkNs = 100'000;
 /// A launch is counted just before the driver has it, so nothing is idle before it was asked twice.
 constexpr int kQuietRounds = 2;
 constexpr std::uint64_t kQuietNapNs = 30'000;
+/// Of a program that waits for each of its short kernels the driver could be asked all the time.
+constexpr std::uint64_t kLeastNapNs = 150'000;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
 constexpr std::uint64_t kLongestNapNs = 20'000'000;
-constexpr std::uint64_t kShortestNapNs = 200'000;
 
 }  // namespace
 
 Pacer::Step Pacer::Knocked(std::uint64_t now_ns, std::uint64_t first_ns, std::uint64_t launched) {
-  busy_from_ns_ = std::min(first_ns, now_ns);
+  // Its time may be unknown yet: the thread that knocks tells it late.
+  busy_from_ns_ = std::clamp(first_ns, busy_from_ns_, now_ns);
   quiet_ = 0;
   return Next(now_ns, launched);
 }
@@ -93,8 +95,7 @@ Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
   }
   if (queued == 0) credits = std::max<std::uint64_t>(credits, 1);
   if (credits != 0) last_credits_ = credits;
-  const std::uint64_t nap = queued == 0 ? kQuietNapNs : Nap(queued);
-  return {.kind = Step::Kind::kRound, .credits = credits, .nap_ns = nap};
+  return {.kind = Step::Kind::kRound, .credits = credits, .nap_ns = Nap(queued)};
 }
 
 /// If more was queued when the answer came, the GPU worked all the time. If not, some of the time
@@ -115,8 +116,9 @@ void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) 
 
 /// Half of what is surely to come, so that a wrong guess does not keep the GPU idle.
 std::uint64_t Pacer::Nap(std::uint64_t queued) const {
+  if (queued == 0) return quiet_ > 0 ? kQuietNapNs : kLeastNapNs;
   const std::uint64_t half = std::min(queued * shortest_ns_ / 2, kLongestNapNs);
-  return half < kShortestNapNs ? 0 : half;
+  return std::max(half, kLeastNapNs);
 }
 
 }  // namespace tessera

@@ -39,6 +39,8 @@ class Pacer {
   Pacer(region::Pace& pace, std::uint32_t percent) : pace_(pace), percent_(percent) {}
 
   void SetPercent(std::uint32_t percent) { percent_ = percent; }
+  /// Before anything else, and after a time without a share to keep: `launched` so far.
+  void StartAt(std::uint64_t launched) { ended_ = launched; }
 
   /// `launched`: launches of this process so far; the first of them after a rest began at
   /// `first_ns`.

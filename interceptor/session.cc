@@ -24,6 +24,7 @@ enum State : int { kNotStarted, kReady, kRefused };
 
 constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
 constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///< as they are now
+constinit std::atomic<std::uint32_t> cores_percent[region::kMaxDevices] = {};
 constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
 constinit std::atomic<time_t> looked_at = 0;    ///< the second of the last look at the file
@@ -38,6 +39,7 @@ constinit std::atomic<bool> tracing = false;
 void TakeNumbers(const Limits& from) {
   for (std::size_t i = 0; i < from.count; ++i) {
     limit_bytes[i].store(from.devices[i].limit_bytes, std::memory_order_relaxed);
+    cores_percent[i].store(from.devices[i].cores_percent, std::memory_order_relaxed);
   }
 }
 
@@ -207,6 +209,21 @@ bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes) {
   used_bytes =
       device == kNoDevice ? 0 : shared.BytesOfSlot(*slot, static_cast<std::size_t>(device));
   return true;
+}
+
+std::uint32_t ShareToKeep(DeviceIndex device) {
+  if (limits.policy == region::Policy::kBestEffort) return 0;
+  FollowLimitsEachSecond();
+  const std::uint32_t percent = cores_percent[device].load(std::memory_order_relaxed);
+  return percent < 100 ? percent : 0;
+}
+
+bool LimitsMayChange() { return resizable.load(std::memory_order_relaxed); }
+
+region::Pace& PaceOf(DeviceIndex device) { return shared.Pace(static_cast<std::size_t>(device)); }
+
+std::uint64_t LaunchesOf(DeviceIndex device) {
+  return shared.OwnLaunches(static_cast<std::size_t>(device));
 }
 
 void CountLaunch(DeviceIndex device) { shared.CountLaunch(static_cast<std::size_t>(device)); }

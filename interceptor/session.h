@@ -51,6 +51,15 @@ Usage UsageOf(DeviceIndex device);
 /// has of a device then; 0 for kNoDevice.
 bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes);
 
+/// The share of a device's time that the container is held to by itself: 1 to 99 percent, 0 if to
+/// none. Looks at the limits file once in a second. REQUIRES from here on: device != kNoDevice.
+std::uint32_t ShareToKeep(DeviceIndex device);
+/// May that change while the process runs?
+bool LimitsMayChange();
+region::Pace& PaceOf(DeviceIndex device);
+/// This process's launches on a device, and those of earlier owners of its slot.
+std::uint64_t LaunchesOf(DeviceIndex device);
+
 /// Adds one to this process's launches on a device. REQUIRES: Ready(), device != kNoDevice.
 void CountLaunch(DeviceIndex device);
 /// A word for the launches of one thread (region::Region::ThreadLaunches). Same requirements.

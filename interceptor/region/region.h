@@ -67,6 +67,10 @@ class Region {
   Word& ThreadLaunches(std::size_t device, std::size_t index) {
     return mapping_.file->lanes[slot_][device].thread_launches[index];
   }
+  std::uint64_t OwnLaunches(std::size_t device) const {
+    return Launches(mapping_.file->lanes[slot_][device]);
+  }
+  region::Pace& Pace(std::size_t device) { return mapping_.file->devices[device].pace; }
   void CountDenied(std::size_t device) {
     mapping_.file->lanes[slot_][device].denied.fetch_add(1, std::memory_order_relaxed);
   }
