@@ -19,11 +19,11 @@ enum class State : std::uint32_t {
 
 struct Gate {
   std::atomic<State> state = State::kOpen;
-  std::atomic<std::int64_t> pool = 0;        ///< launches that nobody has leased yet
-  std::atomic<std::uint32_t> turn = 0;       ///< futex: changes with each step of the thread
-  std::atomic<std::uint32_t> knocks = 0;     ///< futex: changes when the thread should look
-  std::atomic<std::uint32_t> waiting = 0;    ///< threads that wait for `turn`
-  std::atomic<std::uint64_t> first_ns = 0;   ///< when the launch that knocked began
+  std::atomic<std::int64_t> pool = 0;            ///< launches that nobody has leased yet
+  std::atomic<std::uint32_t> turn = 0;           ///< futex: changes with each step of the thread
+  std::atomic<std::uint32_t> knocks = 0;         ///< futex: changes when the thread should look
+  std::atomic<std::uint32_t> waiting = 0;        ///< threads that wait for `turn`
+  std::atomic<std::uint64_t> first_ns = 0;       ///< when the launch that knocked began
   std::atomic<std::uint64_t> waits_from_ns = 0;  ///< since when a thread waits; 0: none has
 };
 

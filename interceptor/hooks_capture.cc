@@ -51,9 +51,8 @@ CUresult cuStreamBeginCapture_v2_ptsz(CUstream stream, CUstreamCaptureMode mode)
   return BeginCapture<&Driver::cuStreamBeginCapture_v2_ptsz>(stream, mode);
 }
 CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph,
-                                     const CUgraphNode* dependencies,
-                                     const CUgraphEdgeData* edges, std::size_t count,
-                                     CUstreamCaptureMode mode) {
+                                     const CUgraphNode* dependencies, const CUgraphEdgeData* edges,
+                                     std::size_t count, CUstreamCaptureMode mode) {
   return BeginCapture<&Driver::cuStreamBeginCaptureToGraph>(stream, graph, dependencies, edges,
                                                             count, mode);
 }
@@ -61,8 +60,8 @@ CUresult cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
                                           const CUgraphNode* dependencies,
                                           const CUgraphEdgeData* edges, std::size_t count,
                                           CUstreamCaptureMode mode) {
-  return BeginCapture<&Driver::cuStreamBeginCaptureToGraph_ptsz>(stream, graph, dependencies,
-                                                                 edges, count, mode);
+  return BeginCapture<&Driver::cuStreamBeginCaptureToGraph_ptsz>(stream, graph, dependencies, edges,
+                                                                 count, mode);
 }
 
 CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {

@@ -92,7 +92,6 @@ CUresult cuLaunchCooperativeKernel_ptsz(CUfunction function, unsigned int grid_x
                                         unsigned int block_x, unsigned int block_y,
                                         unsigned int block_z, unsigned int shared_bytes,
                                         CUstream stream, void** params) {
-  return Launch<&Driver::cuLaunchCooperativeKernel_ptsz>(function, grid_x, grid_y, grid_z, block_x,
-                                                         block_y, block_z, shared_bytes, stream,
-                                                         params);
+  return Launch<&Driver::cuLaunchCooperativeKernel_ptsz>(
+      function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, params);
 }

@@ -218,7 +218,7 @@ std::string SetUpContainer() {
   setenv("TESSERA_REGION_DIR", folder.c_str(), 1);
   const std::string limits = folder + "/limits";
   if (FILE* file = fopen(limits.c_str(), "w")) {
-    fprintf(file, "v1 fixed-share %s:32768:50", kUuid);
+    fprintf(file, "v1 fixed-share %s:32768:100", kUuid);
     fclose(file);
   }
   setenv("TESSERA_LIMITS_FILE", limits.c_str(), 1);

@@ -46,7 +46,9 @@ class Process {
       : pacer(pace, percent), gpu_(gpu), program_(program) {}
 
   /// The earliest time at which something is to be done here.
-  std::uint64_t NextEvent() const { return std::min(thread_at_, CanLaunch() ? program_at_ : kNever); }
+  std::uint64_t NextEvent() const {
+    return std::min(thread_at_, CanLaunch() ? program_at_ : kNever);
+  }
 
   void Advance(std::uint64_t now) {
     if (thread_at_ <= now) return Answer(now);

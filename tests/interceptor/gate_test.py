@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""A container's share of GPU time, held by the library itself. Usage: gate_test.py BUILD_FOLDER
+The GPU is simulated, time is real: bounds leave room for a machine that has other things to do."""
+import os
+import re
+import signal
+import struct
+import subprocess
+import time
+import unittest
+
+from container import GPUS, PROGRAMS, Container
+
+PACE_AT = 64 + 80
+
+
+class Gate(Container):
+    def tenant(self, percent, *args, policy="fixed-share", seconds=2, kernel_us=500, gpus=1, **env):
+        env.setdefault("limits", f"v1 {policy} " + " ".join(f"{uuid}:64:{percent}" for uuid in GPUS[:gpus]))
+        return self.start([f"{PROGRAMS}/share", "--seconds", str(seconds), "--kernel-us", str(kernel_us),
+                           "--kernel-ns", str(kernel_us * 1000), *map(str, args)], **env)
+
+    def share(self, process):
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, errors), (0, ""), output)
+        return float(re.match(r"share=([\d.]+)", output).group(1))
+
+    def pace(self, device=0):
+        """(used seconds, throttled seconds)"""
+        return [ns / 1e9 for ns in struct.unpack_from("<2Q", self.region(), PACE_AT + 192 * device + 16)]
+
+    def assertHeld(self, share, percent, below=8):
+        self.assertLess(share, percent + 3)
+        self.assertGreater(share, percent - below)
+
+    def test_the_share_holds_for_short_and_long_kernels(self):
+        for percent, kernel_us in [(30, 50), (30, 500), (30, 5000), (20, 50000), (60, 500)]:
+            with self.subTest(f"{percent} percent, {kernel_us} us"):
+                seconds = 4 if kernel_us == 50000 else 2
+                share = self.share(self.tenant(percent, kernel_us=kernel_us, seconds=seconds))
+                self.assertHeld(share, percent, 8 if percent < 60 else 16)
+
+    def test_the_share_holds_for_every_way_to_launch(self):
+        for mode, below in [("sync", 10), ("graph", 8), ("streams", 8)]:
+            with self.subTest(mode):
+                self.assertHeld(self.share(self.tenant(30, "--mode", mode)), 30, below)
+
+    def test_threads_and_processes_share_one_share(self):
+        self.assertHeld(self.share(self.tenant(30, "--threads", 3)), 30)
+        os.remove(self.path("region/region"))
+        both = [self.tenant(40), self.tenant(40, kernel_us=2000)]
+        shares = [self.share(process) for process in both]
+        self.assertHeld(sum(shares), 40, 14)
+        self.assertGreater(min(shares), 5)
+
+    def test_containers_with_several_gpus_keep_each_share(self):
+        self.assertHeld(self.share(self.tenant(30, gpus=2)), 30)
+
+    def test_no_share_asked_for_is_no_share_kept(self):
+        for percent, policy in [(0, "fixed-share"), (100, "fixed-share"), (30, "best-effort")]:
+            with self.subTest(f"{policy} {percent}"):
+                self.assertGreater(self.share(self.tenant(percent, policy=policy, seconds=1)), 80)
+
+    def test_a_program_below_its_share_loses_little(self):
+        alone = self.share(self.tenant(100, "--think-us", 6000, kernel_us=4000))
+        held = self.share(self.tenant(60, "--think-us", 6000, kernel_us=4000))
+        self.assertGreater(held, 0.9 * alone)
+
+    def test_use_and_waiting_are_told(self):
+        share = self.share(self.tenant(30, seconds=3))
+        used, throttled = self.pace()
+        self.assertAlmostEqual(used, 3 * share / 100, delta=0.25)
+        self.assertGreater(throttled, 1.2)
+        self.assertLess(throttled, 2.5)
+
+    def test_a_running_program_follows_its_limits_file(self):
+        limits = self.path("limits")
+        for before, after in [(10, 60), (100, 20)]:
+            with self.subTest(f"{before} to {after}"):
+                with open(limits, "w") as file:
+                    file.write(f"v1 fixed-share {GPUS[0]}:64:{before}")
+                process = self.tenant(0, seconds=60, limits="", TESSERA_LIMITS_FILE=limits)
+                time.sleep(1)
+                with open(limits, "w") as file:
+                    file.write(f"v1 fixed-share {GPUS[0]}:64:{after}")
+                time.sleep(2)
+                first, at = self.pace()[0], time.monotonic()
+                time.sleep(2)
+                self.assertHeld(100 * (self.pace()[0] - first) / (time.monotonic() - at), after, 16)
+                process.kill()
+                process.communicate()
+
+    # --- Nothing is held up for ever --------------------------------------------------------------
+    def test_a_killed_process_leaves_nothing_closed(self):
+        first = self.tenant(30, seconds=60)
+        time.sleep(0.7)
+        first.kill()
+        first.communicate()
+        self.assertHeld(self.share(self.tenant(30)), 30)
+
+    def test_a_stopped_process_holds_nobody_up(self):
+        first = self.tenant(50, seconds=60)
+        time.sleep(0.7)
+        first.send_signal(signal.SIGSTOP)
+        self.addCleanup(first.send_signal, signal.SIGCONT)
+        self.assertGreater(self.share(self.tenant(50)), 30)
+
+    def test_whoever_scribbles_on_the_pace_is_not_stopped_by_it(self):
+        process = self.tenant(30, seconds=3)
+        time.sleep(0.7)
+        with open(self.path("region/region"), "r+b") as file:
+            file.seek(PACE_AT)
+            file.write(b"\xff" * 32)
+        self.assertHeld(self.share(process), 30, 12)
+
+    def test_exit_fork_and_exec_while_launches_wait(self):
+        for ending in ["os._exit(0)", "sys.exit(0)", "os.execv('/bin/true', ['true'])",
+                       "pid = os.fork()\nif pid == 0: os._exit(7)\nassert os.waitpid(pid, 0)[1] == 7 << 8"]:
+            with self.subTest(ending):
+                self.run_in(LAUNCHES + ending, limits=f"v1 fixed-share {GPUS[0]}:64:5", timeout=20)
+
+    def test_contexts_end_while_launches_go_on(self):
+        self.run_in(LAUNCHES + """
+for _ in range(20):
+    other = c_void_p()
+    assert cuda.cuCtxCreate_v2(byref(other), 0, 0) == 0
+    one, two = kernel()
+    for _ in range(2): assert launch(two) == 0
+    assert cuda.cuCtxDestroy_v2(other) == 0
+os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:64:50", timeout=50)
+
+    def test_streams_are_captured_while_launches_go_on_and_wait(self):
+        self.run_in(LAUNCHES + """
+stream, graph, instance = c_void_p(), c_void_p(), c_void_p()
+assert cuda.cuStreamCreate(byref(stream), 1) == 0
+for _ in range(30):
+    assert cuda.cuStreamBeginCapture_v2(stream, 0) == 0
+    for _ in range(100):
+        result = cuda.cuLaunchKernel(short, 1, 1, 1, 1, 1, 1, 0, stream, None, None)
+        assert result == 0, result
+    time.sleep(0.01)
+    result = cuda.cuStreamEndCapture(stream, byref(graph))
+    assert result == 0, result
+    assert cuda.cuGraphDestroy(graph) == 0
+os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:64:20", timeout=40)
+
+    def test_a_child_of_fork_is_refused_by_the_driver_and_not_held_up(self):
+        self.run_in(LAUNCHES + """
+pid = os.fork()
+if pid == 0:
+    for _ in range(1000): assert launch(short) == 3
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:64:5", timeout=20)
+
+    def test_signals_reach_the_programs_own_threads(self):
+        self.run_in(LAUNCHES + """
+import signal
+got = []
+signal.signal(signal.SIGUSR1, lambda *_: got.append(threading.get_ident()))
+for task in os.listdir("/proc/self/task"):
+    status = open(f"/proc/self/task/{task}/status").read()
+    blocked = int(status.split("SigBlk:")[1].split()[0], 16)
+    assert task == str(os.getpid()) or blocked >> 9 & 1 or task in mine, (task, hex(blocked))
+os.kill(os.getpid(), signal.SIGUSR1)
+assert got
+os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:64:30", timeout=20)
+
+
+LAUNCHES = """
+context()
+TEXT = b'''.version 7.0
+.target sm_70
+.address_size 64
+.visible .entry spin(.param .u64 ns) { ret; }
+.visible .entry noop() { ret; }
+'''
+def kernel():
+    module, long, short = c_void_p(), c_void_p(), c_void_p()
+    assert cuda.cuModuleLoadData(byref(module), TEXT) == 0
+    assert cuda.cuModuleGetFunction(byref(long), module, b"spin") == 0
+    assert cuda.cuModuleGetFunction(byref(short), module, b"noop") == 0
+    return long, short
+long, short = kernel()
+current = c_void_p()
+cuda.cuCtxGetCurrent(byref(current))
+mine = []
+def launch(function, ns=0):
+    value = c_uint64(ns)
+    params = (c_void_p * 1)(ctypes.cast(byref(value), c_void_p))
+    return cuda.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, None, params if ns else None, None)
+def work():
+    mine.append(str(threading.get_native_id()))
+    cuda.cuCtxSetCurrent(current)
+    while True: launch(long, 20000000)
+for _ in range(3): threading.Thread(target=work, daemon=True).start()
+import time
+time.sleep(0.7)
+"""
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
