@@ -94,6 +94,8 @@ void BeginCapture() {
   captures.fetch_add(1);
 }
 
+bool Capturing() { return captures.load(std::memory_order_relaxed) > 0; }
+
 void EndCapture() { captures.fetch_sub(1); }
 
 }  // namespace contexts

@@ -21,6 +21,8 @@ bool Synchronize(session::DeviceIndex device);
 void Forget();
 
 /// Around cuStreamBeginCapture: waits for a Synchronize that is going on, holds off the next.
+/// From the first BeginCapture to the last EndCapture.
+bool Capturing();
 void BeginCapture();
 void EndCapture();
 

@@ -69,8 +69,9 @@ Way TryEnter(Gate& gate, session::DeviceIndex device) {
     return Way::kThroughAndKnock;
   }
   if (state == State::kPaused) return Way::kWait;
-  // Launches of a container with several GPUs are leased one by one: the next may be for another.
-  const std::int64_t taken = TakeFrom(gate.pool, session::DeviceCount() > 1);
+  // Leased one by one: the next may be for another GPU, or be captured.
+  const bool one = session::DeviceCount() > 1 || contexts::Capturing();
+  const std::int64_t taken = TakeFrom(gate.pool, one);
   if (taken == 0) return Way::kWait;
   lease = {epoch, device, taken - 1};
   return Way::kThrough;
@@ -106,13 +107,17 @@ bool Enter(session::DeviceIndex device, CUstream stream) {
     --mine.left;
     return false;
   }
+  if (contexts::Capturing() && MayBeCapturing(stream)) {
+    gate.captured.fetch_add(1);
+    return false;
+  }
   StartThread(device);
   contexts::Note(device);
   while (true) {
     const std::uint32_t turn = gate.turn.load();
     const Way way = TryEnter(gate, device);
     if (way != Way::kWait) return way == Way::kThroughAndKnock;
-    if (MayBeCapturing(stream) || !Wait(gate, turn)) return false;
+    if (!Wait(gate, turn)) return false;
   }
 }
 
@@ -152,6 +157,7 @@ void ForgetGatesAfterFork() {
   for (gate::Gate& gate : gate::gates) {
     gate.state.store(gate::State::kOpen);
     gate.pool.store(0);
+    gate.captured.store(0);
     gate.waiting.store(0);
     gate.waits_from_ns.store(0);
   }

@@ -21,6 +21,7 @@ struct Gate {
   std::atomic<State> state = State::kOpen;
   std::atomic<std::int64_t> pool = 0;            ///< launches that nobody has leased yet
   std::atomic<std::uint32_t> turn = 0;           ///< futex: changes with each step of the thread
+  std::atomic<std::uint64_t> captured = 0;       ///< launches that only went into a capture
   std::atomic<std::uint32_t> knocks = 0;         ///< futex: changes when the thread should look
   std::atomic<std::uint32_t> waiting = 0;        ///< threads that wait for `turn`
   std::atomic<std::uint64_t> first_ns = 0;       ///< when the launch that knocked began

@@ -46,7 +46,7 @@ class Keeper {
         KeepOpen();
         continue;
       }
-      if (before == 0) pacer_.StartAt(session::LaunchesOf(device_));
+      if (before == 0) pacer_.StartAt(Launched());
       pacer_.SetPercent(percent_);
       if (step_.kind == Step::Kind::kRest) Rest();
       if (step_.kind == Step::Kind::kPause) Pause();
@@ -62,6 +62,9 @@ class Keeper {
     resting_ = false;
     FutexWait(gate_.knocks, seen, kLookNs);
   }
+
+  /// Launches that went to the GPU. May be one short for a moment while a stream is captured.
+  std::uint64_t Launched() const { return session::LaunchesOf(device_) - gate_.captured.load(); }
 
   /// Everybody looks anew: leases are void, the pool is what `credits` says.
   void Show(State state, std::uint64_t credits) {
@@ -85,7 +88,7 @@ class Keeper {
     // Whoever has changed the state has knocked by now, or was ended before he could.
     if (gate_.state.load() != State::kBusy) return;
     resting_ = false;
-    step_ = pacer_.Knocked(NowNs(), gate_.first_ns.load(), session::LaunchesOf(device_));
+    step_ = pacer_.Knocked(NowNs(), gate_.first_ns.load(), Launched());
   }
 
   void Pause() {
@@ -108,13 +111,13 @@ class Keeper {
       gate_.pool.store(0);
     }
     if (step_.nap_ns > 0) Nap(step_.nap_ns);
-    const std::uint64_t seen = session::LaunchesOf(device_);
+    const std::uint64_t seen = Launched();
     const std::uint64_t asked = NowNs();
     in_driver.fetch_add(1);
     const bool answered = !ending.load() && contexts::Synchronize(device_);
     in_driver.fetch_sub(1);
     const std::uint64_t now = NowNs();
-    const std::uint64_t launched = session::LaunchesOf(device_);
+    const std::uint64_t launched = Launched();
     step_ = answered ? pacer_.Synced({asked, now, seen, launched}) : pacer_.Skipped(now, launched);
   }
 

@@ -2,6 +2,7 @@
 #include "common/abi/cuda_more.h"
 #include "interceptor/contexts.h"
 #include "interceptor/driver.h"
+#include "interceptor/gate.h"
 #include "interceptor/scope.h"
 
 // The gate's thread must know when a stream is being captured: to ask its context whether work is
@@ -15,6 +16,7 @@ CUresult BeginCapture(Args... args) {
   const HookScope scope;
   if (scope.nested()) return (scope.real().*kFunction)(args...);
   contexts::BeginCapture();
+  gate::EndLeases();
   const CUresult result = (scope.real().*kFunction)(args...);
   if (result != CUDA_SUCCESS) contexts::EndCapture();
   return result;

@@ -33,8 +33,8 @@ Pacer::Step Pacer::Knocked(std::uint64_t now_ns, std::uint64_t first_ns, std::ui
 }
 
 Pacer::Step Pacer::Synced(const Answer& answer) {
-  const std::uint64_t ended = answer.seen - ended_;
-  ended_ = answer.seen;
+  const std::uint64_t ended = answer.seen > ended_ ? answer.seen - ended_ : 0;
+  ended_ += ended;
   if (ended > 0) {
     Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
     region::CountUse(pace_, percent_, busy_from_ns_, answer.now_ns);
@@ -47,11 +47,21 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
 }
 
 Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
-  ended_ = launched;
-  busy_from_ns_ = now_ns;
+  const std::uint64_t elapsed = now_ns - busy_from_ns_;
+  const std::uint64_t queued = launched > ended_ ? launched - ended_ : 0;
+  if (average_ns_ == 0 || queued == 0) {
+    ended_ += queued;
+    busy_from_ns_ = now_ns;
+  } else if (const std::uint64_t ended = std::min(queued, elapsed / average_ns_); ended > 0) {
+    const std::uint64_t until = busy_from_ns_ + ended * average_ns_;
+    region::CountUse(pace_, percent_, busy_from_ns_, until);
+    ended_ += ended;
+    busy_from_ns_ = ended == queued ? now_ns : until;
+  }
   quiet_ = 0;
-  draining_ = false;
-  return {.kind = Step::Kind::kRound, .credits = kMostCredits, .nap_ns = kSkipNapNs};
+  Step step = Next(now_ns, launched);
+  step.nap_ns = std::max(step.nap_ns, kSkipNapNs);
+  return step;
 }
 
 Pacer::Step Pacer::Paused(std::uint64_t now_ns) {

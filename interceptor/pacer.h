@@ -55,7 +55,8 @@ class Pacer {
   };
   Step Synced(const Answer& answer);
 
-  /// The driver could not be asked (a stream is being captured): nothing is known of that time.
+  /// The driver could not be asked (a stream is being captured): what ran is guessed by what
+  /// launches took before.
   Step Skipped(std::uint64_t now_ns, std::uint64_t launched);
 
   Step Paused(std::uint64_t now_ns);

@@ -218,13 +218,31 @@ TEST(Pacer, NeverLetsThroughWhatItHasNotMeasured) {
   EXPECT_EQ(step.credits, 0U) << "one launch of unknown length is queued";
 }
 
-TEST(Pacer, AStreamThatIsCapturedHoldsNothingUp) {
+TEST(Pacer, WhatRunsWhileAStreamIsCapturedIsGuessed) {
   region::Pace pace{};
-  Pacer pacer(pace, 10);
+  Pacer pacer(pace, 50);
   pacer.Knocked(kStart, kStart, 1);
-  const Pacer::Step step = pacer.Skipped(kStart + 1, 1);
-  EXPECT_EQ(step.kind, Kind::kRound);
-  EXPECT_GT(step.credits, 100U);
+  pacer.Synced({kStart, kStart + 3 * kMs, 1, 4});  // 3 ms each, more are queued
+  const std::uint64_t used = pace.used_ns.load();
+  pacer.Skipped(kStart + 10 * kMs, 4);
+  EXPECT_EQ(pace.used_ns.load(), used + 6 * kMs) << "two of three";
+  std::uint64_t now = kStart + 11 * kMs, launched = 4;
+  bool paused = false;
+  for (int i = 0; i < 1000 && !paused; ++i, now += kMs) {
+    const Pacer::Step step = pacer.Skipped(now, launched);
+    launched += step.kind == Kind::kRound ? step.credits : 0;
+    paused = step.kind == Kind::kPause;
+  }
+  EXPECT_TRUE(paused) << "the share holds meanwhile";
+  EXPECT_LT(launched, 30U);
+}
+
+TEST(Pacer, ACountThatIsOneShortForAMomentMeansNothing) {
+  region::Pace pace{};
+  Pacer pacer(pace, 50);
+  pacer.StartAt(7);
+  pacer.Knocked(kStart, kStart, 7);
+  pacer.Synced({kStart, kStart + kUs, 6, 6});
   EXPECT_EQ(pace.used_ns.load(), 0U);
 }
 
