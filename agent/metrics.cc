@@ -93,7 +93,13 @@ void DeclareContainerFamilies(Families& families) {
   counter("tessera_container_gpu_memory_denied_total",
           "Allocations that were refused because of the limit.");
   counter("tessera_container_launches_total",
-          "Kernel launches (cuLaunchKernel, cuLaunchKernelEx); graphs are not counted.");
+          "Launches of kernels, cooperative ones too, and of graphs, each graph once.");
+  counter(
+      "tessera_container_gpu_time_seconds_total",
+      "Time that the GPU was at work for this container, measured while it has a share below 100 "
+      "percent to keep; else it stands still.");
+  counter("tessera_container_gpu_throttled_seconds_total",
+          "Time that launches waited for the container's share of GPU time.");
   gauge(
       "tessera_interceptor_attached",
       "1 if the interceptor accounts in this running container; 0 if nothing in it has called CUDA "
@@ -174,6 +180,10 @@ void AddContainers(const NodeState& state, Families& families) {
                    static_cast<double>(device.denied));
       families.Add("tessera_container_launches_total", labels,
                    static_cast<double>(device.launches));
+      families.Add("tessera_container_gpu_time_seconds_total", labels,
+                   1e-9 * static_cast<double>(device.gpu_time_ns));
+      families.Add("tessera_container_gpu_throttled_seconds_total", labels,
+                   1e-9 * static_cast<double>(device.throttled_ns));
     }
     if (!usage.running && !usage.attached) continue;
     Labels labels = {{"node", state.node}};

@@ -35,6 +35,8 @@ void TakeUse(const region::RegionSnapshot& snapshot, std::vector<DeviceUsage>& d
     device.context_bytes = told->context_bytes;
     device.launches = told->launches_total;
     device.denied = told->denied_total;
+    device.gpu_time_ns = told->gpu_time_ns;
+    device.throttled_ns = told->throttled_ns;
   }
 }
 

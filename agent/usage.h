@@ -20,6 +20,8 @@ struct DeviceUsage {
   std::uint64_t context_bytes = 0;  ///< of each of its CUDA contexts, part of that; 0: not known
   std::uint64_t launches = 0;
   std::uint64_t denied = 0;
+  std::uint64_t gpu_time_ns = 0;
+  std::uint64_t throttled_ns = 0;
 };
 
 struct ContainerUsage {

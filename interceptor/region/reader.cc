@@ -46,6 +46,8 @@ Result<DeviceSnapshot> ReadDevice(const Device& device, std::size_t index) {
   DeviceSnapshot out;
   TESSERA_TRY(out.uuid, ReadUuid(device, index));
   const std::string name = "devices[" + std::to_string(index) + "].";
+  out.gpu_time_ns = device.pace.used_ns.load(std::memory_order_relaxed);
+  out.throttled_ns = device.pace.throttled_ns.load(std::memory_order_relaxed);
   out.limit_bytes = device.limit_bytes.load(std::memory_order_relaxed);
   if (out.limit_bytes > kMaxBytes) {
     return Fail(Errc::kInvalidArgument, name + "limit_bytes is " + std::to_string(out.limit_bytes));

@@ -35,6 +35,8 @@ struct DeviceSnapshot {
   std::uint64_t context_bytes = 0;   ///< of a context, part of that; 0: not known
   std::uint64_t launches_total = 0;  ///< since the region was made, ended processes included
   std::uint64_t denied_total = 0;    ///< allocations refused, likewise
+  std::uint64_t gpu_time_ns = 0;     ///< used while there was a share to keep, likewise
+  std::uint64_t throttled_ns = 0;    ///< launches waited for the share, likewise
 };
 
 struct RegionSnapshot {

@@ -53,6 +53,8 @@ std::unique_ptr<region::Layout> GoodRegion(const std::string& uuid, std::uint64_
   layout->devices[0].cores_percent = 50;
   layout->lanes[0][0].launches = launches;
   layout->lanes[0][0].denied = 2;
+  layout->devices[0].pace.used_ns = 7;
+  layout->devices[0].pace.throttled_ns = 5;
   layout->devices[0].context_bytes = 518 << 20;
   return layout;
 }
@@ -89,6 +91,8 @@ TEST_F(Regions, AGoodRegionTellsUse) {
   ASSERT_EQ(usages[0].devices.size(), 1U);
   EXPECT_EQ(usages[0].devices[0].launches, 7U);
   EXPECT_EQ(usages[0].devices[0].denied, 2U);
+  EXPECT_EQ(usages[0].devices[0].gpu_time_ns, 7U);
+  EXPECT_EQ(usages[0].devices[0].throttled_ns, 5U);
   EXPECT_EQ(usages[0].devices[0].context_bytes, 518U << 20);
   EXPECT_EQ(usages[0].devices[0].limit_mib, 3000);
 }
