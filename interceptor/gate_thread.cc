@@ -194,6 +194,7 @@ bool CreateThread(session::DeviceIndex device) {
 
 void StartThread(session::DeviceIndex device) {
   if (started[device].load(std::memory_order_acquire)) return;
+  if (!session::KeepsShares()) return;
   if (session::ShareToKeep(device) == 0 && !session::LimitsMayChange()) return;
   if (started[device].exchange(true)) return;
   if (!ends_watched.exchange(true)) atexit(End);

@@ -24,6 +24,7 @@ enum State : int { kNotStarted, kReady, kRefused };
 
 constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
 constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///< as they are now
+constinit std::atomic<bool> keeps_shares = false;
 constinit std::atomic<std::uint32_t> cores_percent[region::kMaxDevices] = {};
 constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
@@ -54,6 +55,8 @@ const char* StartSession() {
 
 void Start() {
   WatchForks();
+  const char* self_cap = getenv(names::kEnvSelfCap);
+  keeps_shares.store(self_cap != nullptr && strcmp(self_cap, "1") == 0, std::memory_order_relaxed);
   const char* level = getenv(names::kEnvLog);
   tracing.store(level != nullptr && strcmp(level, "debug") == 0, std::memory_order_relaxed);
   const char* problem = StartSession();
@@ -211,7 +214,10 @@ bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes) {
   return true;
 }
 
+bool KeepsShares() { return keeps_shares.load(std::memory_order_relaxed); }
+
 std::uint32_t ShareToKeep(DeviceIndex device) {
+  if (!KeepsShares()) return 0;
   if (limits.policy == region::Policy::kBestEffort) return 0;
   FollowLimitsEachSecond();
   const std::uint32_t percent = cores_percent[device].load(std::memory_order_relaxed);

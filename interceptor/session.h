@@ -51,6 +51,10 @@ Usage UsageOf(DeviceIndex device);
 /// has of a device then; 0 for kNoDevice.
 bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes);
 
+/// True if the container keeps its shares of GPU time by itself. Off unless asked for: it measures
+/// wall time, so containers that run at once would all get less than their shares.
+bool KeepsShares();
+
 /// The share of a device's time that the container is held to by itself: 1 to 99 percent, 0 if to
 /// none. Looks at the limits file once in a second. REQUIRES from here on: device != kNoDevice.
 std::uint32_t ShareToKeep(DeviceIndex device);

@@ -33,7 +33,7 @@ def start(folder, percent, *args):
     """percent None: without the library."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_") or k.startswith("TESSERA_SIM")}
     if percent is not None:
-        env |= {"LD_PRELOAD": ARGS.library, "TESSERA_REGION_DIR": folder,
+        env |= {"LD_PRELOAD": ARGS.library, "TESSERA_REGION_DIR": folder, "TESSERA_SELF_CAP": "1",
                 "TESSERA_LIMITS": f"v1 fixed-share {ARGS.uuid}:8192:{percent}"}
     return subprocess.Popen([ARGS.tenant, *map(str, args)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)

@@ -15,6 +15,9 @@ PACE_AT = 64 + 80
 
 
 class Gate(Container):
+    def env(self, **more):
+        return super().env(**{"TESSERA_SELF_CAP": "1", **more})
+
     def tenant(self, percent, *args, policy="fixed-share", seconds=2, kernel_us=500, gpus=1, **env):
         env.setdefault("limits", f"v1 {policy} " + " ".join(f"{uuid}:64:{percent}" for uuid in GPUS[:gpus]))
         return self.start([f"{PROGRAMS}/share", "--seconds", str(seconds), "--kernel-us", str(kernel_us),
@@ -55,6 +58,9 @@ class Gate(Container):
 
     def test_containers_with_several_gpus_keep_each_share(self):
         self.assertHeld(self.share(self.tenant(30, gpus=2)), 30)
+
+    def test_without_the_word_no_share_is_kept(self):
+        self.assertGreater(self.share(self.tenant(30, seconds=1, TESSERA_SELF_CAP="")), 80)
 
     def test_no_share_asked_for_is_no_share_kept(self):
         for percent, policy in [(0, "fixed-share"), (100, "fixed-share"), (30, "best-effort")]:
