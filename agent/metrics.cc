@@ -96,8 +96,8 @@ void DeclareContainerFamilies(Families& families) {
           "Launches of kernels, cooperative ones too, and of graphs, each graph once.");
   counter(
       "tessera_container_gpu_time_seconds_total",
-      "Time that the GPU was at work for this container, measured while it has a share below 100 "
-      "percent to keep; else it stands still.");
+      "Time that the GPU was at work for this container, measured while it keeps a share below 100 "
+      "percent by itself; else it stands still.");
   counter("tessera_container_gpu_throttled_seconds_total",
           "Time that launches waited for the container's share of GPU time.");
   gauge(
