@@ -9,7 +9,7 @@
 namespace tessera::region {
 
 inline constexpr std::uint64_t kMagic = 0x4e4f'4947'4552'5354;  // "TSREGION", little endian
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 inline constexpr std::size_t kMaxDevices = 16;
 inline constexpr std::size_t kMaxProcesses = 128;
 /// Threads of a process that count their launches in a word of their own.
@@ -35,13 +35,21 @@ struct Header {
   std::uint32_t reserved[11];
 };
 
-/// What the agent's arbiter tells a tenant about one GPU. Only the agent writes here; all zero
-/// until it does.
+/// What the agent's arbiter tells a container about one GPU, see grant.h. Only the agent writes
+/// here; all zero until it does.
 struct Grant {
-  Word generation;
-  Word open_from_ns;
-  Word open_until_ns;
-  Word heartbeat_ns;
+  Word open_until_ns;   ///< CLOCK_MONOTONIC, or kOpenForAll, kOpenInRounds
+  Word likely_open_ns;  ///< CLOCK_MONOTONIC; when a closed gate may open at the earliest: a hint
+  Word heartbeat_ns;    ///< CLOCK_MONOTONIC, of the write
+  Word check;           ///< CheckOf the three words above
+  Word reserved[4];
+};
+
+/// What the container's processes want of one GPU: a bit for each slot. A process sets and clears
+/// its own; whoever frees a dead owner's slot clears that. See grant.h.
+struct Demand {
+  Word wanting[kMaxProcesses / 64];  ///< launches wait for the gate, and nothing but it
+  Word running[kMaxProcesses / 64];  ///< launches were let through, and may not have ended
   Word reserved[4];
 };
 
@@ -63,6 +71,7 @@ struct Device {
   /// What a context of one process was seen to take, bytes; 0: not known. Part of what is used.
   Word context_bytes;
   Pace pace;
+  alignas(64) Demand demand;
   alignas(64) Grant grant;
 };
 
@@ -116,13 +125,18 @@ static_assert(offsetof(Header, device_count) == 16);
 static_assert(offsetof(Header, reserved) == 20);
 
 static_assert(sizeof(Grant) == 64);
-static_assert(offsetof(Grant, generation) == 0);
-static_assert(offsetof(Grant, open_from_ns) == 8);
-static_assert(offsetof(Grant, open_until_ns) == 16);
-static_assert(offsetof(Grant, heartbeat_ns) == 24);
+static_assert(offsetof(Grant, open_until_ns) == 0);
+static_assert(offsetof(Grant, likely_open_ns) == 8);
+static_assert(offsetof(Grant, heartbeat_ns) == 16);
+static_assert(offsetof(Grant, check) == 24);
 static_assert(offsetof(Grant, reserved) == 32);
 
-static_assert(sizeof(Device) == 192);
+static_assert(sizeof(Demand) == 64);
+static_assert(offsetof(Demand, wanting) == 0);
+static_assert(offsetof(Demand, running) == 16);
+static_assert(offsetof(Demand, reserved) == 32);
+
+static_assert(sizeof(Device) == 256);
 static_assert(offsetof(Device, uuid) == 0);
 static_assert(offsetof(Device, limit_bytes) == 48);
 static_assert(offsetof(Device, cores_percent) == 56);
@@ -130,7 +144,8 @@ static_assert(offsetof(Device, policy) == 60);
 static_assert(offsetof(Device, head) == 64);
 static_assert(offsetof(Device, context_bytes) == 72);
 static_assert(offsetof(Device, pace) == 80);
-static_assert(offsetof(Device, grant) == 128);
+static_assert(offsetof(Device, demand) == 128);
+static_assert(offsetof(Device, grant) == 192);
 
 static_assert(sizeof(Pace) == 32);
 static_assert(offsetof(Pace, paid_until_ns) == 0);
@@ -158,9 +173,9 @@ static_assert(offsetof(Lane, reserved_counters) == 112);
 
 static_assert(offsetof(Layout, header) == 0);
 static_assert(offsetof(Layout, devices) == 64);
-static_assert(offsetof(Layout, owners) == 3136);
-static_assert(offsetof(Layout, lanes) == 5184);
-static_assert(sizeof(Layout) == 267328);
+static_assert(offsetof(Layout, owners) == 4160);
+static_assert(offsetof(Layout, lanes) == 6208);
+static_assert(sizeof(Layout) == 268352);
 
 // --- The two packed words
 // --------------------------------------------------------------------------

@@ -92,6 +92,11 @@ bool Region::TakeFromDead(std::size_t slot, std::uint64_t identity) {
 }
 
 void Region::FreeSlot(std::size_t slot) {
+  for (std::size_t i = 0; i < device_count_; ++i) {
+    Demand& demand = mapping_.file->devices[i].demand;
+    SetBit(demand.wanting, slot, false);
+    SetBit(demand.running, slot, false);
+  }
   Owner& owner = mapping_.file->owners[slot];
   owner.pid_namespace.store(0);
   owner.identity.store(0);

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "interceptor/region/account.h"
+#include "interceptor/region/grant.h"
 #include "interceptor/region/layout.h"
 #include "interceptor/region/map.h"
 #include "interceptor/region/owner.h"
@@ -71,6 +72,16 @@ class Region {
     return Launches(mapping_.file->lanes[slot_][device]);
   }
   region::Pace& Pace(std::size_t device) { return mapping_.file->devices[device].pace; }
+  const region::Grant& Grant(std::size_t device) const {
+    return mapping_.file->devices[device].grant;
+  }
+  /// What this process wants of a device's time (grant.h). REQUIRES: attached.
+  void SetWanting(std::size_t device, bool on) {
+    SetBit(mapping_.file->devices[device].demand.wanting, slot_, on);
+  }
+  void SetRunning(std::size_t device, bool on) {
+    SetBit(mapping_.file->devices[device].demand.running, slot_, on);
+  }
   void CountDenied(std::size_t device) {
     mapping_.file->lanes[slot_][device].denied.fetch_add(1, std::memory_order_relaxed);
   }

@@ -30,7 +30,7 @@ class Gate(Container):
 
     def pace(self, device=0):
         """(used seconds, throttled seconds)"""
-        return [ns / 1e9 for ns in struct.unpack_from("<2Q", self.region(), PACE_AT + 192 * device + 16)]
+        return [ns / 1e9 for ns in struct.unpack_from("<2Q", self.region(), PACE_AT + 256 * device + 16)]
 
     def assertHeld(self, share, percent, below=8):
         self.assertLess(share, percent + 3)

@@ -9,7 +9,7 @@ import unittest
 
 from container import BUILD, GPUS, LIBRARY, MIB, PROGRAMS, Container
 
-LANES_AT, LANE_SIZE, DEVICES, SLOTS = 5184, 128, 16, 128
+LANES_AT, LANE_SIZE, DEVICES, SLOTS = 6208, 128, 16, 128
 
 LAUNCH = """
 context()
