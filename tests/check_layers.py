@@ -18,12 +18,13 @@ ALLOWED = {
     "interceptor": ["interceptor/region", "common/base", "common/abi", "common/contract/names.h"],
     "extender": ["binpack", "common"],
     "webhook": ["binpack", "common"],
+    "agent/arbiter": ["common/base", "interceptor/region"],
     "agent": ["binpack", "common", "interceptor/region"],
     "cli": ["binpack", "common"],
     "sim": ["common", "binpack", "interceptor/region"],
 }
-# What the simulated driver and the library may use of common/base: no third-party library behind it.
-HEADER_ONLY_ROOMS = ("interceptor", "sim/cuda", "sim/gpu", "sim/nvml")
+# What the simulated driver, the library and the arbiter may use of common/base: no third-party library behind it.
+HEADER_ONLY_ROOMS = ("agent/arbiter", "interceptor", "sim/cuda", "sim/gpu", "sim/nvml")
 RUNTIME_HEADERS = ("common/base/log.h", "common/base/shutdown.h")
 # third-party header prefix -> where it may stand
 EDGES = {

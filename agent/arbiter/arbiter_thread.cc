@@ -1,0 +1,132 @@
+#include "agent/arbiter/arbiter_thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace tessera::agent {
+namespace {
+
+constexpr std::uint64_t kListEveryNs = 250'000'000;
+/// So long at most it sleeps: how soon it sees that it has to end.
+constexpr std::uint64_t kSleepNs = 20'000'000;
+constexpr int kNice = -15;
+
+std::uint64_t NowNs() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+void SleepUntil(std::uint64_t at_ns) {
+  const timespec at = {.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000),
+                       .tv_nsec = static_cast<long>(at_ns % 1'000'000'000)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) == EINTR) {
+  }
+}
+
+/// A thread that is late costs every tenant. What is not allowed is done without.
+void BePrompt() {
+  prctl(PR_SET_NAME, "arbiter");
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  setpriority(PRIO_PROCESS, 0, kNice);  // of this thread alone
+}
+
+}  // namespace
+
+ArbiterThread::ArbiterThread(Provider containers)
+    : provider_(std::move(containers)), thread_([this] { Run(); }) {}
+
+ArbiterThread::~ArbiterThread() {
+  stop_ = true;
+  thread_.join();
+}
+
+ArbiterReport ArbiterThread::Report() const {
+  const std::lock_guard lock(mu_);
+  return report_;
+}
+
+void ArbiterThread::Run() {
+  BePrompt();
+  std::uint64_t next_list_ns = 0;
+  while (!stop_) {
+    std::uint64_t now_ns = NowNs();
+    if (now_ns >= next_list_ns) {
+      TakeContainers();
+      WriteReport();
+      next_list_ns = now_ns + kListEveryNs;
+    }
+    std::uint64_t wake_ns = std::min(now_ns + kSleepNs, next_list_ns);
+    for (auto& [uuid, gpu] : gpus_) {
+      now_ns = NowNs();
+      if (now_ns >= gpu.arbiter.look_at_ns()) Step(gpu, now_ns);
+      wake_ns = std::min(wake_ns, gpu.arbiter.look_at_ns());
+    }
+    if (wake_ns > NowNs()) SleepUntil(wake_ns);
+  }
+}
+
+void ArbiterThread::TakeContainers() {
+  std::set<std::pair<std::string, std::string>> listed;
+  for (ArbitratedContainer& container : provider_()) {
+    if (!listed.emplace(container.gpu_uuid, container.region_path).second) continue;
+    auto& member = gpus_[container.gpu_uuid].members[container.region_path];
+    if (member == nullptr) {
+      member = std::make_unique<Member>(std::move(container), ++last_key_);
+    } else {
+      member->container.policy = container.policy;
+      member->container.percent = container.percent;
+    }
+  }
+  for (auto& [uuid, gpu] : gpus_) {
+    std::erase_if(gpu.members, [&](const auto& entry) {
+      return !listed.contains({uuid, entry.first});
+    });
+  }
+}
+
+void ArbiterThread::Step(Gpu& gpu, std::uint64_t now_ns) {
+  gpu.seen.clear();
+  for (auto& [path, member] : gpu.members) {
+    const RegionPort::Demand demand = member->port.Look(now_ns);
+    gpu.seen.push_back({.key = member->key,
+                        .policy = member->container.policy,
+                        .percent = member->container.percent,
+                        .attached = demand.attached,
+                        .wanting = demand.wanting,
+                        .running = demand.running});
+  }
+  const std::vector<TenantGrant>& grants = gpu.arbiter.Step(now_ns, gpu.seen);
+  std::size_t row = 0;
+  for (auto& [path, member] : gpu.members) member->port.Tell(grants[row++], now_ns);
+  // The next look must not be older than what was written now (grant.h).
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void ArbiterThread::WriteReport() {
+  ArbiterReport report;
+  for (const auto& [uuid, gpu] : gpus_) {
+    ArbiterReport::Gpu& one = report.gpus.emplace_back();
+    one.uuid = uuid;
+    one.windows = gpu.arbiter.mode() == ArbiterMode::kWindows;
+    one.windows_total = gpu.arbiter.windows_total();
+    one.overruns_total = gpu.arbiter.overruns_total();
+    for (const auto& [path, member] : gpu.members) {
+      if (const TenantTotals* const totals = gpu.arbiter.TotalsOf(member->key)) {
+        one.containers.push_back({.region_path = path, .totals = *totals});
+      }
+    }
+  }
+  const std::lock_guard lock(mu_);
+  report_ = std::move(report);
+}
+
+}  // namespace tessera::agent

@@ -1,0 +1,226 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "agent/arbiter/arbiter.h"
+#include "interceptor/region/grant.h"
+
+/// A GPU, containers as libtessera.so has them behave, and the arbiter, in virtual time: nothing
+/// here waits. One tick is kTickNs.
+namespace tessera::agent::test {
+
+inline constexpr std::uint64_t kTickNs = 10'000;
+inline constexpr std::uint64_t kUs = 1'000;
+inline constexpr std::uint64_t kMs = 1'000'000;
+inline constexpr std::uint64_t kSecond = 1'000'000'000;
+
+/// What a container's program does, and how its gate answers.
+struct Habits {
+  region::Policy policy = region::Policy::kBurstShare;
+  int percent = 0;
+  std::uint64_t kernel_ns = 500 * kUs;
+  /// 0: launches without end. Else one kernel each so often.
+  std::uint64_t period_ns = 0;
+  /// Waits for each kernel and then thinks so long; 0: does not wait.
+  std::uint64_t think_ns = 0;
+  std::uint64_t from_ns = 0;
+  std::uint64_t to_ns = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t sync_delay_ns = 40 * kUs;  ///< until the gate's thread knows that work has ended
+  std::uint64_t stops_at_ns = std::numeric_limits<std::uint64_t>::max();  ///< SIGSTOP
+  std::uint64_t goes_on_at_ns = std::numeric_limits<std::uint64_t>::max();
+  bool always_running = false;  ///< lies
+  bool always_wanting = false;
+  bool never_running = false;
+};
+
+/// The container: its program, its gate, its part of the GPU's queue.
+class Container {
+ public:
+  Container(std::uint64_t key, const Habits& habits) : key_(key), habits_(habits) {
+    next_launch_ns_ = habits.from_ns;
+  }
+
+  TenantSeen Seen() const {
+    return {.key = key_,
+            .policy = habits_.policy,
+            .percent = habits_.percent,
+            .attached = now_ns_ >= habits_.from_ns,
+            .wanting = wanting_ || habits_.always_wanting,
+            .running = (running_ || habits_.always_running) && !habits_.never_running};
+  }
+  void Tell(const TenantGrant& grant) { grant_ = grant; }
+
+  void Tick(std::uint64_t now_ns) {
+    now_ns_ = now_ns;
+    if (now_ns < habits_.from_ns) return;
+    if (now_ns >= habits_.stops_at_ns && now_ns < habits_.goes_on_at_ns) return;
+    Launch();
+    Gate();
+  }
+  bool HasWork() const { return !queue_.empty(); }
+  /// The GPU was at work for it for `ns`.
+  void Work(std::uint64_t ns) {
+    used_ns_ += ns;
+    while (ns > 0 && !queue_.empty()) {
+      const std::uint64_t part = std::min(ns, queue_.front().left_ns);
+      queue_.front().left_ns -= part;
+      ns -= part;
+      if (queue_.front().left_ns > 0) continue;
+      latencies_ns_.push_back(now_ns_ - queue_.front().wanted_ns);
+      queue_.pop_front();
+      idle_since_ns_ = now_ns_;
+    }
+    used_ns_ -= ns;
+  }
+  std::uint64_t used_ns() const { return used_ns_; }
+  const std::vector<std::uint64_t>& latencies_ns() const { return latencies_ns_; }
+  bool wants() const { return wanting_; }
+  std::uint64_t key() const { return key_; }
+  const Habits& habits() const { return habits_; }
+  const TenantGrant& grant() const { return grant_; }
+
+ private:
+  struct Kernel {
+    std::uint64_t left_ns;
+    std::uint64_t wanted_ns;
+  };
+
+  void Launch() {
+    const bool endless = habits_.period_ns == 0 && habits_.think_ns == 0;
+    if (now_ns_ >= habits_.to_ns) return;
+    if (endless) {
+      if (pending_.empty()) pending_.push_back(now_ns_);
+    } else if (habits_.period_ns != 0) {
+      if (now_ns_ < next_launch_ns_) return;
+      pending_.push_back(now_ns_);
+      next_launch_ns_ += habits_.period_ns;
+    } else if (pending_.empty() && queue_.empty() && now_ns_ >= idle_since_ns_ + habits_.think_ns) {
+      pending_.push_back(now_ns_);
+    }
+  }
+
+  void Gate() {
+    if (now_ns_ < next_poll_ns_) return;
+    const bool open = now_ns_ < grant_.open_until_ns;
+    if (open && (!pending_.empty() || credit_ns_ > 0)) {
+      LetThrough();
+    } else if (running_ && queue_.empty()) {
+      Rest(open);
+    }
+    if (!open) credit_ns_ = 0;
+    wanting_ = !open && !pending_.empty();
+    if (!open && !running_) {
+      next_poll_ns_ = std::clamp(grant_.likely_open_ns, now_ns_ + 100 * kUs, now_ns_ + kMs);
+    }
+  }
+
+  /// A round of 4 ms; a further one shortly before its work has ended.
+  void LetThrough() {
+    const std::uint64_t queued = queue_.size() * habits_.kernel_ns;
+    if (queued <= std::max(kMs, habits_.kernel_ns)) {
+      credit_ns_ = static_cast<std::int64_t>(std::min(4 * kMs, grant_.open_until_ns - now_ns_));
+    }
+    while (!pending_.empty() && credit_ns_ > 0) {
+      running_ = true;
+      queue_.push_back({habits_.kernel_ns, pending_.front()});
+      credit_ns_ -= static_cast<std::int64_t>(habits_.kernel_ns);
+      pending_.pop_front();
+      if (habits_.period_ns == 0 && habits_.think_ns == 0) pending_.push_back(now_ns_);
+    }
+    if (queue_.empty()) Rest(true);
+  }
+
+  void Rest(bool open) {
+    const std::uint64_t until = idle_since_ns_ + habits_.sync_delay_ns;
+    if (now_ns_ >= until + (open ? 200 * kUs : 0)) running_ = false;
+    if (!running_) credit_ns_ = 0;
+  }
+
+  std::uint64_t key_;
+  Habits habits_;
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t next_launch_ns_ = 0;
+  std::uint64_t next_poll_ns_ = 0;
+  std::uint64_t idle_since_ns_ = 0;
+  std::deque<std::uint64_t> pending_;  ///< launches that wait, by when they were wanted
+  std::deque<Kernel> queue_;           ///< let through
+  std::int64_t credit_ns_ = 0;
+  bool wanting_ = false;
+  bool running_ = false;
+  TenantGrant grant_;
+  std::uint64_t used_ns_ = 0;
+  std::vector<std::uint64_t> latencies_ns_;
+};
+
+/// All of it. What overlaps runs at half the speed each.
+class SimulatedGpu {
+ public:
+  explicit SimulatedGpu(const std::vector<Habits>& habits, unsigned seed = 1) : random_(seed) {
+    for (const Habits& one : habits) containers_.emplace_back(containers_.size() + 1, one);
+  }
+
+  /// `watch` is called after each step of the arbiter.
+  template <typename Watch>
+  void Run(std::uint64_t ns, Watch watch) {
+    for (const std::uint64_t end = now_ns_ + ns; now_ns_ < end; now_ns_ += kTickNs) {
+      for (Container& container : containers_) container.Tick(now_ns_);
+      Execute();
+      if (now_ns_ < wake_ns_) continue;
+      Step();
+      watch(*this);
+    }
+  }
+  void Run(std::uint64_t ns) {
+    Run(ns, [](const SimulatedGpu&) {});
+  }
+
+  std::uint64_t now_ns() const { return now_ns_; }
+  const Arbiter& arbiter() const { return arbiter_; }
+  const std::vector<Container>& containers() const { return containers_; }
+  const std::vector<TenantSeen>& seen() const { return seen_; }
+  const std::vector<TenantGrant>& grants() const { return grants_; }
+  /// Percent of `ns` that a container, or all of them, had the GPU.
+  double Share(std::size_t i, std::uint64_t ns) const {
+    return 100.0 * static_cast<double>(containers_[i].used_ns()) / static_cast<double>(ns);
+  }
+  double Total(std::uint64_t ns) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < containers_.size(); ++i) sum += Share(i, ns);
+    return sum;
+  }
+
+ private:
+  void Execute() {
+    const auto busy = static_cast<std::uint64_t>(
+        std::count_if(containers_.begin(), containers_.end(),
+                      [](const Container& container) { return container.HasWork(); }));
+    for (Container& container : containers_) {
+      if (container.HasWork()) container.Work(kTickNs / busy);
+    }
+  }
+
+  void Step() {
+    seen_.clear();
+    for (const Container& container : containers_) seen_.push_back(container.Seen());
+    grants_ = arbiter_.Step(now_ns_, seen_);
+    for (std::size_t i = 0; i < containers_.size(); ++i) containers_[i].Tell(grants_[i]);
+    // A thread wakes up some tens of microseconds late.
+    const std::uint64_t late = std::uniform_int_distribution<std::uint64_t>(10, 80)(random_) * kUs;
+    wake_ns_ = std::max(arbiter_.look_at_ns() + late, now_ns_ + kTickNs);
+  }
+
+  std::mt19937 random_;
+  Arbiter arbiter_;
+  std::vector<Container> containers_;
+  std::vector<TenantSeen> seen_;
+  std::vector<TenantGrant> grants_;
+  std::uint64_t now_ns_ = kSecond;
+  std::uint64_t wake_ns_ = 0;
+};
+
+}  // namespace tessera::agent::test
