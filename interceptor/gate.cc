@@ -63,6 +63,7 @@ Way TryEnter(Gate& gate, session::DeviceIndex device) {
     return Way::kThrough;
   }
   const std::uint64_t now = NowNs();
+  if (state == State::kResting && !session::LawOf(device, now).IsOpen(now)) return Way::kWait;
   if (state == State::kResting && gate.state.compare_exchange_strong(state, State::kBusy)) {
     gate.first_ns.store(now);
     gate.pool.fetch_sub(1);
@@ -77,12 +78,19 @@ Way TryEnter(Gate& gate, session::DeviceIndex device) {
   return Way::kThrough;
 }
 
+/// Has the gate's thread look what is wanted.
+void Knock(Gate& gate) {
+  gate.knocks.fetch_add(1);
+  FutexWakeAll(gate.knocks);
+}
+
 /// False: the thread has waited long enough.
 bool Wait(Gate& gate, std::uint32_t turn) {
   std::uint64_t none = 0;
   gate.waits_from_ns.compare_exchange_strong(none, NowNs());
   const std::uint64_t end = NowNs() + kPatienceNs;
   gate.waiting.fetch_add(1);
+  if (gate.state.load() != State::kBusy) Knock(gate);
   while (gate.turn.load() == turn) {
     const std::uint64_t now = NowNs();
     if (now >= end) break;
@@ -121,11 +129,7 @@ bool Enter(session::DeviceIndex device, CUstream stream) {
   }
 }
 
-void Leave(session::DeviceIndex device) {
-  Gate& gate = GateOf(device);
-  gate.knocks.fetch_add(1);
-  FutexWakeAll(gate.knocks);
-}
+void Leave(session::DeviceIndex device) { Knock(GateOf(device)); }
 
 void EndLeases() {
   for (std::size_t i = 0; i < region::kMaxDevices; ++i) {

@@ -32,7 +32,7 @@ struct Gate {
 std::atomic<std::uint32_t>& EpochOf(session::DeviceIndex device);
 Gate& GateOf(session::DeviceIndex device);
 
-/// Starts the device's thread, once in a process, if there may ever be a share to keep. Any thread.
+/// Starts the device's thread, once in a process. Any thread.
 void StartThread(session::DeviceIndex device);
 
 /// The process ends: nothing is held up any more.

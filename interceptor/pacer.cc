@@ -22,6 +22,9 @@ constexpr std::uint64_t kLeastNapNs = 150'000;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
 constexpr std::uint64_t kLongestNapNs = 20'000'000;
+/// How often a closed window is looked at.
+constexpr std::uint64_t kSoonNs = 100'000;
+constexpr std::uint64_t kLaterNs = 1'000'000;
 
 }  // namespace
 
@@ -32,14 +35,36 @@ Pacer::Step Pacer::Knocked(std::uint64_t now_ns, std::uint64_t first_ns, std::ui
   return Next(now_ns, launched);
 }
 
+Pacer::Step Pacer::Opened(std::uint64_t now_ns, std::uint64_t launched) {
+  return Knocked(now_ns, now_ns, launched);
+}
+
+void Pacer::StartAt(std::uint64_t launched, bool may_run) {
+  ended_ = launched;
+  settling_ = may_run;
+  draining_ = false;
+}
+
+Pacer::Step Pacer::Settled(const Answer& answer) {
+  settling_ = false;
+  ended_ = std::max(ended_, answer.seen);
+  if (answer.now_ns - answer.asked_ns > kNoWorkNs) {
+    region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
+  }
+  busy_from_ns_ = answer.now_ns;
+  quiet_ = 0;
+  return Next(answer.now_ns, answer.launched);
+}
+
 Pacer::Step Pacer::Synced(const Answer& answer) {
+  if (settling_) return Settled(answer);
   const std::uint64_t ended = answer.seen > ended_ ? answer.seen - ended_ : 0;
   ended_ += ended;
   if (ended > 0) {
     Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
-    region::CountUse(pace_, percent_, busy_from_ns_, answer.now_ns);
+    region::CountUse(pace_, law_.percent, busy_from_ns_, answer.now_ns);
   } else if (answer.now_ns - answer.asked_ns > kNoWorkNs) {
-    region::CountUse(pace_, percent_, answer.asked_ns, answer.now_ns);
+    region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
   }
   busy_from_ns_ = answer.now_ns;
   quiet_ = ended == 0 && answer.launched == answer.seen ? quiet_ + 1 : 0;
@@ -54,7 +79,7 @@ Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
     busy_from_ns_ = now_ns;
   } else if (const std::uint64_t ended = std::min(queued, elapsed / average_ns_); ended > 0) {
     const std::uint64_t until = busy_from_ns_ + ended * average_ns_;
-    region::CountUse(pace_, percent_, busy_from_ns_, until);
+    region::CountUse(pace_, law_.percent, busy_from_ns_, until);
     ended_ += ended;
     busy_from_ns_ = ended == queued ? now_ns : until;
   }
@@ -65,33 +90,61 @@ Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
 }
 
 Pacer::Step Pacer::Paused(std::uint64_t now_ns) {
-  const std::int64_t credit = region::CreditNs(pace_, percent_, now_ns);
-  const auto enough = static_cast<std::int64_t>(region::PauseNs(percent_));
-  if (credit >= enough) return Rest(now_ns);
-  return {.kind = Step::Kind::kPause,
-          .until_ns = now_ns + static_cast<std::uint64_t>(enough - credit)};
+  if (law_.percent != 0) {
+    const std::int64_t credit = region::CreditNs(pace_, law_.percent, now_ns);
+    const auto enough = static_cast<std::int64_t>(region::PauseNs(law_.percent));
+    if (credit < enough) {
+      return {.kind = Step::Kind::kPause,
+              .until_ns = now_ns + static_cast<std::uint64_t>(enough - credit)};
+    }
+  }
+  if (law_.IsOpen(now_ns)) return Rest(now_ns);
+  return {.kind = Step::Kind::kPause, .until_ns = WhenToLook(now_ns), .for_window = true};
 }
 
 Pacer::Step Pacer::Next(std::uint64_t now_ns, std::uint64_t launched) {
-  const std::uint64_t queued = launched > ended_ ? launched - ended_ : 0;
-  const std::int64_t credit = region::CreditNs(pace_, percent_, now_ns);
+  const std::uint64_t known = launched > ended_ ? launched - ended_ : 0;
+  const std::uint64_t queued = settling_ ? std::max<std::uint64_t>(known, 1) : known;
   if (draining_ && queued == 0) {
     draining_ = false;
     return Paused(now_ns);
   }
-  if (credit <= 0 || draining_) {
+  const std::int64_t usable = UsableNs(now_ns);
+  if (usable <= 0 || draining_) {
     draining_ = true;
     return {.kind = Step::Kind::kDrain, .credits = 0, .nap_ns = Nap(queued)};
   }
   if (quiet_ >= kQuietRounds) return Rest(now_ns);
-  return Round(region::UsableNs(credit, percent_), queued);
+  return Round(usable, queued);
 }
 
 Pacer::Step Pacer::Rest(std::uint64_t now_ns) {
-  const std::int64_t credit = region::CreditNs(pace_, percent_, now_ns);
-  Step step = Round(region::UsableNs(credit, percent_), 0);
+  Step step = Round(UsableNs(now_ns), 0);
   step.kind = Step::Kind::kRest;
   return step;
+}
+
+/// GPU time that may still be used without a break.
+std::int64_t Pacer::UsableNs(std::uint64_t now_ns) const {
+  constexpr std::int64_t kNoEnd = 3'600'000'000'000;
+  std::int64_t usable = kNoEnd;
+  if (law_.percent != 0) {
+    usable = region::UsableNs(region::CreditNs(pace_, law_.percent, now_ns), law_.percent);
+  }
+  if (!law_.HasEnd()) return usable;
+  if (!law_.IsOpen(now_ns)) return 0;
+  const std::uint64_t left = law_.open_until_ns - now_ns;
+  return left < static_cast<std::uint64_t>(usable > 0 ? usable : 0)
+             ? static_cast<std::int64_t>(left)
+             : usable;
+}
+
+/// The agent cannot wake who waits for a window. It may open before it was likely to, where others
+/// have given theirs up.
+std::uint64_t Pacer::WhenToLook(std::uint64_t now_ns) const {
+  const std::uint64_t likely = law_.likely_open_ns;
+  if (likely <= now_ns + kSoonNs) return now_ns + kSoonNs;
+  return std::min(likely, now_ns + kLaterNs);
 }
 
 Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "interceptor/law.h"
 #include "interceptor/region/pace.h"
 
 namespace tessera {
@@ -15,7 +16,10 @@ namespace tessera {
 ///     +-----------------------  Synced ---------------+
 ///     |                           | no credit
 ///     |                           v
-///     +--- paid for --- kPause <- kDrain
+///     +-- may go on --- kPause <- kDrain
+///
+/// Credit is what the container's own share allows (region/pace.h) and what is left of the agent's
+/// window (region/grant.h), whichever is less.
 ///
 /// A round lets some launches through and asks the driver to say when those before it have ended,
 /// so never much more than two rounds' worth of work is queued on the GPU, and what a turn takes
@@ -33,14 +37,17 @@ class Pacer {
     std::uint64_t credits = 1;  ///< kRest: for those who come before the answer to the knock
     std::uint64_t nap_ns = 0;   ///< the driver may burn a CPU while it waits; we need not
     std::uint64_t until_ns = 0;
+    /// kPause: for nothing but the agent's window, so who waits may say so.
+    bool for_window = false;
   };
 
-  /// `pace` must outlive the pacer. REQUIRES: 1 <= percent <= 99.
-  Pacer(region::Pace& pace, std::uint32_t percent) : pace_(pace), percent_(percent) {}
+  /// `pace` must outlive the pacer.
+  Pacer(region::Pace& pace, const Law& law) : pace_(pace), law_(law) {}
 
-  void SetPercent(std::uint32_t percent) { percent_ = percent; }
-  /// Before anything else, and after a time without a share to keep: `launched` so far.
-  void StartAt(std::uint64_t launched) { ended_ = launched; }
+  void Obey(const Law& law) { law_ = law; }
+  /// Before anything else, and after a time without a law: `launched` so far, of which nobody knows
+  /// what has ended. REQUIRES: the next step is one of Knocked, Opened, Paused.
+  void StartAt(std::uint64_t launched, bool may_run);
 
   /// `launched`: launches of this process so far; the first of them after a rest began at
   /// `first_ns`.
@@ -60,16 +67,21 @@ class Pacer {
   Step Skipped(std::uint64_t now_ns, std::uint64_t launched);
 
   Step Paused(std::uint64_t now_ns);
+  /// The window has opened, and launches are waiting: instead of a rest.
+  Step Opened(std::uint64_t now_ns, std::uint64_t launched);
 
  private:
   Step Next(std::uint64_t now_ns, std::uint64_t launched);
   Step Rest(std::uint64_t now_ns);
+  Step Settled(const Answer& answer);
   Step Round(std::int64_t usable_ns, std::uint64_t queued);
+  std::int64_t UsableNs(std::uint64_t now_ns) const;
+  std::uint64_t WhenToLook(std::uint64_t now_ns) const;
   void Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued);
   std::uint64_t Nap(std::uint64_t queued) const;
 
   region::Pace& pace_;
-  std::uint32_t percent_;
+  Law law_;
   std::uint64_t busy_from_ns_ = 0;
   std::uint64_t ended_ = 0;        ///< launches known to be over
   std::uint64_t average_ns_ = 0;   ///< GPU time of a launch; 0: not known yet
@@ -77,6 +89,7 @@ class Pacer {
   std::uint64_t last_credits_ = 1;
   int quiet_ = 0;  ///< rounds in a row that brought nothing
   bool draining_ = false;
+  bool settling_ = false;  ///< something unknown may run, until the driver has answered once
 };
 
 }  // namespace tessera

@@ -24,7 +24,6 @@ enum State : int { kNotStarted, kReady, kRefused };
 
 constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
 constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///< as they are now
-constinit std::atomic<bool> keeps_shares = false;
 constinit std::atomic<std::uint32_t> cores_percent[region::kMaxDevices] = {};
 constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
@@ -55,8 +54,6 @@ const char* StartSession() {
 
 void Start() {
   WatchForks();
-  const char* self_cap = getenv(names::kEnvSelfCap);
-  keeps_shares.store(self_cap != nullptr && strcmp(self_cap, "1") == 0, std::memory_order_relaxed);
   const char* level = getenv(names::kEnvLog);
   tracing.store(level != nullptr && strcmp(level, "debug") == 0, std::memory_order_relaxed);
   const char* problem = StartSession();
@@ -214,17 +211,28 @@ bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes) {
   return true;
 }
 
-bool KeepsShares() { return keeps_shares.load(std::memory_order_relaxed); }
-
-std::uint32_t ShareToKeep(DeviceIndex device) {
-  if (!KeepsShares()) return 0;
-  if (limits.policy == region::Policy::kBestEffort) return 0;
+Law LawOf(DeviceIndex device, std::uint64_t now_ns) {
   FollowLimitsEachSecond();
-  const std::uint32_t percent = cores_percent[device].load(std::memory_order_relaxed);
-  return percent < 100 ? percent : 0;
+  const std::uint32_t cores = cores_percent[device].load(std::memory_order_relaxed);
+  const bool asks_for_share = cores >= 1 && cores < 100;
+  const region::GrantView grant =
+      region::ReadGrant(shared.Grant(static_cast<std::size_t>(device)), now_ns);
+  const bool keeps_it = limits.policy == region::Policy::kFixedShare ||
+                        (limits.policy == region::Policy::kBurstShare && !grant.valid);
+  Law law{.percent = asks_for_share && keeps_it ? cores : 0, .arbitrated = grant.valid};
+  if (!grant.valid) return law;
+  law.open_until_ns = grant.open_until_ns;
+  law.likely_open_ns = grant.likely_open_ns;
+  return law;
 }
 
-bool LimitsMayChange() { return resizable.load(std::memory_order_relaxed); }
+void SetWanting(DeviceIndex device, bool on) {
+  shared.SetWanting(static_cast<std::size_t>(device), on);
+}
+
+void SetRunning(DeviceIndex device, bool on) {
+  shared.SetRunning(static_cast<std::size_t>(device), on);
+}
 
 region::Pace& PaceOf(DeviceIndex device) { return shared.Pace(static_cast<std::size_t>(device)); }
 

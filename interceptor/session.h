@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/abi/cuda.h"
+#include "interceptor/law.h"
 #include "interceptor/limits.h"
 
 /// What the library knows of this process: its limits and its place in the container's region.
@@ -51,15 +52,13 @@ Usage UsageOf(DeviceIndex device);
 /// has of a device then; 0 for kNoDevice.
 bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes);
 
-/// True if the container keeps its shares of GPU time by itself. Off unless asked for: it measures
-/// wall time, so containers that run at once would all get less than their shares.
-bool KeepsShares();
-
-/// The share of a device's time that the container is held to by itself: 1 to 99 percent, 0 if to
+/// What holds launches on a device back now: the container's own share, and the agent's windows.
+/// Without an agent a container keeps its share by itself, whatever its policy, but best-effort has
 /// none. Looks at the limits file once in a second. REQUIRES from here on: device != kNoDevice.
-std::uint32_t ShareToKeep(DeviceIndex device);
-/// May that change while the process runs?
-bool LimitsMayChange();
+Law LawOf(DeviceIndex device, std::uint64_t now_ns);
+/// What this process wants of a device's time (region/grant.h).
+void SetWanting(DeviceIndex device, bool on);
+void SetRunning(DeviceIndex device, bool on);
 region::Pace& PaceOf(DeviceIndex device);
 /// This process's launches on a device, and those of earlier owners of its slot.
 std::uint64_t LaunchesOf(DeviceIndex device);

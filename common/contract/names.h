@@ -63,8 +63,6 @@ inline constexpr const char* kEnvLimitsFile = "TESSERA_LIMITS_FILE";
 inline constexpr const char* kEnvRegionDir = "TESSERA_REGION_DIR";
 /// "debug" traces the interceptor's decisions to stderr.
 inline constexpr const char* kEnvLog = "TESSERA_LOG";
-/// "1" has the container keep its share of GPU time by itself, also where it is not alone.
-inline constexpr const char* kEnvSelfCap = "TESSERA_SELF_CAP";
 
 inline constexpr const char* kLibraryName = "libtessera.so";
 inline constexpr const char* kLibraryDir = "/usr/local/tessera";

@@ -2,10 +2,12 @@
 // their length, divided by the time that went by. Any driver, simulated or real; nothing but libdl.
 //
 //   share [--mode queued|sync|graph|streams|nap] [--kernel-us N] [--seconds S] [--think-us T]
-//         [--kernel-ns N] [--start-at UNIX_SECONDS] [--threads N]
+//         [--kernel-ns N] [--start-at UNIX_SECONDS] [--threads N] [--period-us T]
 //
 // --kernel-ns: how long one kernel takes, as a run without a limit and nothing else on the GPU has
 // measured it; without it, the length is measured, which is wrong under a limit.
+// --period-us: one kernel each so many microseconds, by the clock, and how long each took from its
+// launch to its end: p50_us=… p99_us=… most_us=…
 // Prints one line: share=30.1 kernels=3601 kernel_ns=501230 wall_s=6.01 measured_ns=501230
 #include <dlfcn.h>
 #include <stdio.h>
@@ -26,14 +28,15 @@
 
 namespace {
 
-#define FUNCTIONS(X)                                                                     \
-  X(cuInit)                                                                              \
-  X(cuDeviceGetAttribute)                                                                \
-  X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuModuleLoadData) \
-      X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamCreate) X(cuStreamSynchronize)  \
-          X(cuEventCreate) X(cuEventRecord) X(cuEventSynchronize) X(cuEventElapsedTime)  \
-              X(cuGraphCreate) X(cuGraphAddKernelNode_v2) X(cuGraphInstantiateWithFlags) \
-                  X(cuGraphLaunch)
+#define FUNCTIONS(X)                                                                              \
+  X(cuInit)                                                                                       \
+  X(cuDeviceGetAttribute)                                                                         \
+  X(cuDevicePrimaryCtxRetain)                                                                     \
+  X(cuCtxSetCurrent)                                                                              \
+  X(cuCtxSynchronize) X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel)                \
+      X(cuStreamCreate) X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord)                  \
+          X(cuEventSynchronize) X(cuEventElapsedTime) X(cuGraphCreate) X(cuGraphAddKernelNode_v2) \
+              X(cuGraphInstantiateWithFlags) X(cuGraphLaunch)
 
 struct Api {
 #define X(name) decltype(&::name) name;
@@ -69,7 +72,7 @@ double Now(clockid_t clock = CLOCK_MONOTONIC) {
 
 struct Options {
   std::string mode = "queued";
-  double kernel_us = 500, seconds = 6, think_us = 0, kernel_ns = 0, start_at = 0;
+  double kernel_us = 500, seconds = 6, think_us = 0, kernel_ns = 0, start_at = 0, period_us = 0;
   int threads = 1;
 };
 
@@ -90,6 +93,8 @@ Options Parse(int argc, char** argv) {
       o.kernel_ns = value;
     else if (key == "--start-at")
       o.start_at = value;
+    else if (key == "--period-us")
+      o.period_us = value;
     else if (key == "--threads")
       o.threads = static_cast<int>(value);
     else
@@ -142,6 +147,21 @@ class Worker {
     while (Now() < end) One();
     for (CUstream stream : streams_) CALL(cuStreamSynchronize, stream);
     return (launched_ - before) * static_cast<std::size_t>(PerLaunch());
+  }
+
+  /// One kernel each period until `end`; how long each took, in microseconds, sorted.
+  std::vector<double> RunEachPeriod(double end) {
+    std::vector<double> took;
+    for (double at = Now(); at < end; at += 1e-6 * o_.period_us) {
+      while (Now() < at) usleep(20);
+      const double begin = Now();
+      void* params[] = {&spin_ns_};
+      CALL(cuLaunchKernel, spin_, blocks_, 1, 1, 1024, 1, 1, 0, streams_[0], params, nullptr);
+      CALL(cuStreamSynchronize, streams_[0]);
+      took.push_back(1e6 * (Now() - begin));
+    }
+    std::sort(took.begin(), took.end());
+    return took;
   }
 
   /// The length of a kernel among others, by the GPU's own clock.
@@ -224,6 +244,12 @@ int main(int argc, char** argv) {
   if (options.start_at > 0) SleepUntil(options.start_at);
 
   const double start = Now();
+  if (options.period_us > 0) {
+    const auto took = Worker(options, context, spin, blocks).RunEachPeriod(start + options.seconds);
+    printf("p50_us=%.0f p99_us=%.0f most_us=%.0f kernels=%zu\n", took[took.size() / 2],
+           took[took.size() * 99 / 100], took.back(), took.size());
+    return 0;
+  }
   std::atomic<std::size_t> kernels = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < options.threads; ++i) {

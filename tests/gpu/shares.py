@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Prints which share of a GPU's time tenants get under libtessera.so, without an agent, beside what they get without a
-limit. Usage: shares.py --library LIB --tenant PROGRAM --uuid UUID [--seconds S] [--only TEXT]
+"""Prints which share of a GPU's time tenants get under libtessera.so beside what they get without a limit.
+Usage: shares.py --library LIB --tenant PROGRAM --arbiter PROGRAM --uuid UUID [--seconds S] [--only PART[,PART]...]
 Every cell is a process of its own in a container of its own. Kernel lengths are measured by the run without a limit, in
 the same call. Ends with 1 if a cell of one tenant is off by more than --within points."""
 import argparse
+import contextlib
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+PARTS = ("table", "modes", "natural", "tenants", "lent", "latency")
 LIMITS = (10, 30, 50, 80)
 KERNELS_US = (50, 500, 5000, 50000)
 MODES = ("sync", "graph", "streams")
@@ -22,21 +25,39 @@ def parse():
     parser.add_argument("--uuid", required=True)
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--within", type=float, default=2)
-    parser.add_argument("--only", default="", help="table, modes or tenants")
+    parser.add_argument("--arbiter", help="plays the agent; without it, containers keep their shares by themselves")
+    parser.add_argument("--only", default="", help=", ".join(PARTS))
     return parser.parse_args()
 
 
 ARGS = parse()
 
 
-def start(folder, percent, *args):
+def start(folder, percent, *args, policy="fixed-share"):
     """percent None: without the library."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_") or k.startswith("TESSERA_SIM")}
     if percent is not None:
-        env |= {"LD_PRELOAD": ARGS.library, "TESSERA_REGION_DIR": folder, "TESSERA_SELF_CAP": "1",
-                "TESSERA_LIMITS": f"v1 fixed-share {ARGS.uuid}:8192:{percent}"}
+        env |= {"LD_PRELOAD": ARGS.library, "TESSERA_REGION_DIR": folder,
+                "TESSERA_LIMITS": f"v1 {policy} {ARGS.uuid}:8192:{percent}"}
     return subprocess.Popen([ARGS.tenant, *map(str, args)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)
+
+
+@contextlib.contextmanager
+def arbitrated(*containers):
+    """(policy, percent) each; yields a folder for each, which the agent's arbiter watches."""
+    with tempfile.TemporaryDirectory() as folder:
+        folders = [os.path.join(folder, str(i)) for i in range(len(containers))]
+        for one_folder in folders:
+            os.mkdir(one_folder)
+        arbiter = None
+        if ARGS.arbiter:
+            arbiter = subprocess.Popen([ARGS.arbiter, ARGS.uuid, *[
+                f"{path}:{policy}:{percent}" for path, (policy, percent) in zip(folders, containers)]])
+        yield folders
+        if arbiter:
+            arbiter.terminate()
+            arbiter.wait()
 
 
 def end(process):
@@ -49,7 +70,7 @@ def end(process):
 
 
 def one(percent, *args, seconds=None):
-    with tempfile.TemporaryDirectory() as folder:
+    with arbitrated(("fixed-share", percent or 0)) as [folder]:
         return end(start(folder, percent, "--seconds", seconds or ARGS.seconds, *args))
 
 
@@ -86,30 +107,98 @@ def modes(wrong):
             wrong.append(f"{mode}: {got:.1f}")
 
 
-def tenants():
-    """Side by side, each keeping its own share; nobody arbitrates, so the hardware slices what overlaps."""
+def natural(wrong):
+    """A program that needs 40 % by itself, and may have 50."""
+    row("natural use 40 %, limit 50", ["bare", "limited", "ratio"])
+    row("---", ["---"] * 3)
+    for kernel_us, think_us, mode in [(4000, 6000, "queued"), (400, 600, "queued"), (100, 150, "queued")]:
+        pairs = []
+        kernel_ns = bare("--kernel-us", kernel_us)["kernel_ns"]
+        for _ in range(3):
+            pairs.append([one(percent, "--kernel-us", kernel_us, "--kernel-ns", kernel_ns, "--think-us", think_us,
+                              "--mode", mode)["share"] for percent in (None, 50)])
+        alone, held = (statistics.median(column) for column in zip(*pairs))
+        row(f"{kernel_us} us, then {think_us} us", [alone, held, f"{held / max(alone, 0.1):.3f}"])
+        if held < 0.97 * alone:
+            wrong.append(f"natural {kernel_us}: {held / alone:.3f}")
+
+
+def together(containers, args, kernel_ns):
+    """Runs a greedy tenant in each; their shares."""
+    known = [("fixed-share" if policy == "bare" else policy, percent or 0) for policy, percent in containers]
+    with arbitrated(*known) as folders:
+        at = time.time() + 3
+        running = [start(folder, percent, *args, "--kernel-ns", kernel_ns, "--seconds", ARGS.seconds, "--start-at", at,
+                         policy=policy) for folder, (policy, percent) in zip(folders, containers)]
+        return [end(process)["share"] for process in running]
+
+
+def tenants(wrong):
+    """Side by side, all greedy. What one alone gets is the measure of the total."""
+    for kernel_us in (100, 2000, 30000):
+        kernel_ns = bare("--kernel-us", kernel_us)["kernel_ns"]
+        alone = one(None, "--kernel-us", kernel_us, "--kernel-ns", kernel_ns)["share"]
+        row(f"side by side, {kernel_us} us", ["shares", "total, one alone gets " + f"{alone:.1f}"])
+        row("---", ["---"] * 2)
+        for policy, shares in [("bare", [None, None]), ("fixed-share", [50, 50]), ("fixed-share", [30, 70]),
+                               ("fixed-share", [10, 20, 70]), ("fixed-share", [25] * 4), ("burst-share", [10, 30])]:
+            if kernel_us != 100 and policy == "bare":
+                continue
+            got = together([(policy, s) for s in shares], ["--kernel-us", kernel_us], kernel_ns)
+            row(f"{policy} " + ":".join("-" if s is None else str(s) for s in shares),
+                [" + ".join(f"{g:.1f}" for g in got), sum(got)])
+            if policy == "bare":
+                continue
+            due = [100 * s / sum(shares) for s in shares]
+            for g, d in zip(got, due):
+                if abs(100 * g / max(sum(got), 1) - d) > ARGS.within:
+                    wrong.append(f"{policy} {shares} of {kernel_us} us: {got}")
+            if sum(got) < 0.97 * alone:
+                wrong.append(f"{policy} {shares} of {kernel_us} us: {sum(got):.1f} in all, one alone {alone:.1f}")
+
+
+def lent(wrong):
+    """Guarantees of 30 and 70; the second has a context, and nothing to do."""
     kernel_ns = bare("--kernel-us", 100)["kernel_ns"]
-    row("side by side, 100 us", ["shares", "total"])
-    row("---", ["---"] * 2)
-    for shares in ([None, None], [50, 50], [30, 70], [10, 20, 70], [25] * 4):
-        with tempfile.TemporaryDirectory() as folder:
-            at, running = time.time() + 3, []
-            for i, percent in enumerate(shares):
-                os.mkdir(f"{folder}/{i}")
-                running.append(start(f"{folder}/{i}", percent, "--kernel-us", 100, "--kernel-ns", kernel_ns,
-                                     "--seconds", ARGS.seconds, "--start-at", at))
-            got = [end(process)["share"] for process in running]
-        name = ":".join("bare" if s is None else str(s) for s in shares)
-        row(name, [" + ".join(f"{g:.1f}" for g in got), sum(got)])
+    with arbitrated(("burst-share", 30), ("burst-share", 70)) as folders:
+        idle = start(folders[1], 70, "--kernel-us", 100, "--kernel-ns", kernel_ns, "--think-us", 30_000_000, "--seconds",
+                     ARGS.seconds, policy="burst-share")
+        time.sleep(3)
+        got = end(start(folders[0], 30, "--kernel-us", 100, "--kernel-ns", kernel_ns, "--seconds", ARGS.seconds,
+                        policy="burst-share"))["share"]
+        idle.kill()
+        idle.communicate()
+    row("burst-share 30 beside an idle 70", [got])
+    if got < 97:
+        wrong.append(f"lent: {got:.1f}")
+
+
+def latency(wrong):
+    """One kernel of 100 us each 10 ms, beside a greedy tenant."""
+    row("100 us each 10 ms", ["p50 us", "p99 us", "most us", "neighbour's share"])
+    row("---", ["---"] * 4)
+    kernel_ns = bare("--kernel-us", 100)["kernel_ns"]
+    for name, policies in [("alone", ["burst-share"]), ("beside bare", [None, None]),
+                           ("beside best-effort", ["burst-share", "best-effort"])]:
+        percents = [None if p is None else 50 if p == "burst-share" else 0 for p in policies]
+        with arbitrated(*[(p or "best-effort", c or 0) for p, c in zip(policies, percents)]) as folders:
+            at = time.time() + 3
+            running = [start(folder, percent, "--kernel-us", 100, "--kernel-ns", kernel_ns, "--seconds", ARGS.seconds,
+                             "--start-at", at, *(["--period-us", 10000] if i == 0 else []), policy=policy)
+                       for i, (folder, policy, percent) in enumerate(zip(folders, policies, percents))]
+            got = [end(process) for process in running]
+        p99 = got[0].get("p99_us", 0)
+        row(name, [got[0].get("p50_us", 0), p99, got[0].get("most_us", 0), got[1]["share"] if len(got) > 1 else "-"])
+        if "best-effort" in policies and not 0 < p99 < 21000:
+            wrong.append(f"latency: p99 {p99}")
 
 
 def main():
     wrong = []
-    parts = {"table": lambda: table(wrong), "modes": lambda: modes(wrong), "tenants": tenants}
-    for name, part in parts.items():
-        if ARGS.only in ("", name):
+    for name in PARTS:
+        if ARGS.only == "" or name in ARGS.only.split(","):
             print(f"\n{name}", flush=True)
-            part()
+            globals()[name](wrong)
     print("\nwithin bounds" if not wrong else "\noff: " + "; ".join(wrong))
     return 1 if wrong else 0
 

@@ -12,12 +12,11 @@ import unittest
 from container import GPUS, PROGRAMS, Container
 
 PACE_AT = 64 + 80
+DEMAND_AT, GRANT_AT, LANES_AT = 64 + 128, 64 + 192, 6208
+OPEN_FOR_ALL, OPEN_IN_ROUNDS = (1 << 64) - 1, (1 << 64) - 2
 
 
 class Gate(Container):
-    def env(self, **more):
-        return super().env(**{"TESSERA_SELF_CAP": "1", **more})
-
     def tenant(self, percent, *args, policy="fixed-share", seconds=2, kernel_us=500, gpus=1, **env):
         env.setdefault("limits", f"v1 {policy} " + " ".join(f"{uuid}:64:{percent}" for uuid in GPUS[:gpus]))
         return self.start([f"{PROGRAMS}/share", "--seconds", str(seconds), "--kernel-us", str(kernel_us),
@@ -59,9 +58,6 @@ class Gate(Container):
     def test_containers_with_several_gpus_keep_each_share(self):
         self.assertHeld(self.share(self.tenant(30, gpus=2)), 30)
 
-    def test_without_the_word_no_share_is_kept(self):
-        self.assertGreater(self.share(self.tenant(30, seconds=1, TESSERA_SELF_CAP="")), 80)
-
     def test_no_share_asked_for_is_no_share_kept(self):
         for percent, policy in [(0, "fixed-share"), (100, "fixed-share"), (30, "best-effort")]:
             with self.subTest(f"{policy} {percent}"):
@@ -95,6 +91,102 @@ class Gate(Container):
                 self.assertHeld(100 * (self.pace()[0] - first) / (time.monotonic() - at), after, 16)
                 process.kill()
                 process.communicate()
+
+    # --- The agent's windows --------------------------------------------------------------------
+    def grant(self, until, heartbeat=None, check=0):
+        """Writes what the agent would write. Times in seconds of CLOCK_MONOTONIC; 0: closed."""
+        words = [until if until >= OPEN_IN_ROUNDS else int(until * 1e9), 0,
+                 int((time.monotonic() if heartbeat is None else heartbeat) * 1e9)]
+        check += (words[0] ^ 0x746e617247205354) + 3 * words[1] + 5 * words[2]
+        with open(self.path("region/region"), "r+b", buffering=0) as file:
+            file.seek(GRANT_AT)
+            file.write(struct.pack("<4Q", *words, check % (1 << 64)))
+
+    def launches(self):
+        """Launches of the first process's first GPU."""
+        own, _, *threads = struct.unpack_from("<6Q", self.region(), LANES_AT + 64)
+        return own + sum(threads)
+
+    def demand(self):
+        """(processes that want the GPU, processes that run)"""
+        words = struct.unpack_from("<4Q", self.region(), DEMAND_AT)
+        return [sum(word.bit_count() for word in pair) for pair in (words[:2], words[2:])]
+
+    def grant_until(self, end, words):
+        """Gives the grants of `words()` until that time."""
+        while time.monotonic() < end:
+            self.grant(words())
+            time.sleep(0.005)
+
+    def share_while(self, seconds, until, kernel_us=500):
+        """Of the GPU, by a tenant that runs already, while these grants are given."""
+        first, at = self.launches(), time.monotonic()
+        self.grant_until(at + seconds, until)
+        return 100 * (self.launches() - first) * kernel_us * 1e-6 / (time.monotonic() - at)
+
+    def test_windows_open_and_close_the_gate(self):
+        period, window = 0.1, 0.04
+        for policy, percent in [("fixed-share", 0), ("fixed-share", 100), ("burst-share", 30), ("best-effort", 0)]:
+            with self.subTest(f"{policy} {percent}"):
+                process = self.tenant(percent, policy=policy, seconds=30)
+                time.sleep(0.3)
+                share = self.share_while(2, lambda: time.monotonic() // period * period + window)
+                self.assertHeld(share, 100 * window / period, 12)
+                process.kill()
+                os.remove(self.path("region/region"))
+
+    def test_a_closed_gate_is_told_and_opens_without_an_agent_within_moments(self):
+        process = self.tenant(0, seconds=4, kernel_us=2000)
+        time.sleep(0.6)
+        self.grant_until(time.monotonic() + 0.5, lambda: 0)
+        launches = self.launches()
+        self.assertEqual(self.demand(), [1, 0])
+        self.grant_until(time.monotonic() + 0.5, lambda: 0)
+        self.assertEqual(self.launches(), launches)
+        self.grant_until(time.monotonic() + 0.5, lambda: time.monotonic() + 1)
+        self.assertEqual(self.demand(), [0, 1])
+        self.grant_until(time.monotonic() + 0.3, lambda: 0)
+        time.sleep(0.3)
+        self.assertGreater(self.launches(), launches + 350)
+        self.assertGreater(self.share(process), 40)
+        self.assertEqual(self.demand(), [0, 0])
+
+    def test_an_idle_program_wants_nothing(self):
+        process = self.tenant(0, "--think-us", 10_000_000, seconds=30, kernel_us=1000)
+        time.sleep(0.8)
+        for until in [lambda: OPEN_FOR_ALL, lambda: OPEN_IN_ROUNDS, lambda: time.monotonic() + 1, lambda: 0]:
+            self.grant_until(time.monotonic() + 0.4, until)
+            self.assertEqual(self.demand(), [0, 0])
+        process.kill()
+
+    def test_a_share_that_is_lent_out_is_a_share_without_an_agent(self):
+        process = self.tenant(30, policy="burst-share", seconds=60)
+        time.sleep(1)
+        self.assertGreater(self.share_while(1.5, lambda: OPEN_FOR_ALL), 75)
+        self.assertGreater(self.share_while(1.5, lambda: OPEN_IN_ROUNDS), 75)
+        time.sleep(0.2)
+        first, at = self.launches(), time.monotonic()
+        time.sleep(1.5)
+        self.assertHeld(100 * (self.launches() - first) * 500e-6 / (time.monotonic() - at), 30)
+        process.kill()
+
+    def test_the_cap_holds_inside_of_windows(self):
+        process = self.tenant(30, seconds=60)
+        time.sleep(0.5)
+        for until in [OPEN_FOR_ALL, OPEN_IN_ROUNDS]:
+            self.assertHeld(self.share_while(2, lambda: until), 30)
+        process.kill()
+
+    def test_what_is_no_grant_means_nothing(self):
+        process = self.tenant(0, seconds=3)
+        time.sleep(0.3)
+        end = time.monotonic() + 2.7
+        while time.monotonic() < end:
+            self.grant(0, check=1)
+            self.grant(0, heartbeat=time.monotonic() - 1)
+            self.grant(0, heartbeat=time.monotonic() + 1000)
+            time.sleep(0.001)
+        self.assertGreater(self.share(process), 80)
 
     # --- Nothing is held up for ever --------------------------------------------------------------
     def test_a_killed_process_leaves_nothing_closed(self):

@@ -43,7 +43,7 @@ struct Program {
 class Process {
  public:
   Process(Gpu& gpu, region::Pace& pace, std::uint32_t percent, Program program)
-      : pacer(pace, percent), gpu_(gpu), program_(program) {}
+      : pacer(pace, {.percent = percent}), gpu_(gpu), program_(program) {}
 
   /// The earliest time at which something is to be done here.
   std::uint64_t NextEvent() const {
@@ -196,9 +196,9 @@ TEST(Pacer, ANewShareHoldsAtOnce) {
   region::Pace pace{};
   Process process(gpu, pace, 20, {});
   EXPECT_NEAR(RunFor(5 * kSecond, gpu, {&process}), 20, 1.5);
-  process.pacer.SetPercent(60);
+  process.pacer.Obey({.percent = 60});
   EXPECT_NEAR(RunFor(5 * kSecond, gpu, {&process}, kStart + 5 * kSecond), 60, 2);
-  process.pacer.SetPercent(10);
+  process.pacer.Obey({.percent = 10});
   EXPECT_NEAR(RunFor(5 * kSecond, gpu, {&process}, kStart + 10 * kSecond), 10, 2);
 }
 
@@ -212,7 +212,7 @@ TEST(Pacer, LateWakeUpsCostNoShareBeyondTheirOwnTime) {
 
 TEST(Pacer, NeverLetsThroughWhatItHasNotMeasured) {
   region::Pace pace{};
-  Pacer pacer(pace, 50);
+  Pacer pacer(pace, {.percent = 50});
   const Pacer::Step step = pacer.Knocked(kStart, kStart, 1);
   EXPECT_EQ(step.kind, Kind::kRound);
   EXPECT_EQ(step.credits, 0U) << "one launch of unknown length is queued";
@@ -220,7 +220,7 @@ TEST(Pacer, NeverLetsThroughWhatItHasNotMeasured) {
 
 TEST(Pacer, WhatRunsWhileAStreamIsCapturedIsGuessed) {
   region::Pace pace{};
-  Pacer pacer(pace, 50);
+  Pacer pacer(pace, {.percent = 50});
   pacer.Knocked(kStart, kStart, 1);
   pacer.Synced({kStart, kStart + 3 * kMs, 1, 4});  // 3 ms each, more are queued
   const std::uint64_t used = pace.used_ns.load();
@@ -239,8 +239,8 @@ TEST(Pacer, WhatRunsWhileAStreamIsCapturedIsGuessed) {
 
 TEST(Pacer, ACountThatIsOneShortForAMomentMeansNothing) {
   region::Pace pace{};
-  Pacer pacer(pace, 50);
-  pacer.StartAt(7);
+  Pacer pacer(pace, {.percent = 50});
+  pacer.StartAt(7, false);
   pacer.Knocked(kStart, kStart, 7);
   pacer.Synced({kStart, kStart + kUs, 6, 6});
   EXPECT_EQ(pace.used_ns.load(), 0U);
