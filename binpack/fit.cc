@@ -11,6 +11,7 @@ NodeInfo Emptied(const NodeInfo& node) {
     info.used = {};
     info.tenants = 0;
     info.exclusive_tenants = 0;
+    info.mps_tenants = 0;
   }
   return empty;
 }

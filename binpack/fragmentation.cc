@@ -52,7 +52,9 @@ std::vector<GpuRest> RestsAfter(const NodeInfo& node, const Reservation& reserva
   for (const DeviceReservation& held : reservation.devices) {
     for (std::size_t i = 0; i < rests.size(); ++i) {
       if (node.devices[i].device.uuid != held.uuid) continue;
-      rests[i].free = reservation.exclusive ? Amount{} : Max(rests[i].free - held.amount, {});
+      rests[i].free = reservation.isolation == Isolation::kExclusive
+                          ? Amount{}
+                          : Max(rests[i].free - held.amount, {});
     }
   }
   return rests;

@@ -30,19 +30,27 @@ Insufficient Gpus(Shortage shortage, const GpuRequest& gpu, int available) {
           .gpus_available = available};
 }
 
+/// What a container asks for of each GPU.
+struct Want {
+  GpuRequest gpu;
+  Isolation isolation;
+
+  Amount Of(const DeviceInfo& info) const { return Resolve(gpu, info.capacity(), isolation); }
+};
+
 /// The shortage of one dimension, on the GPU where the least is missing.
-Insufficient OnNearest(Shortage shortage, const Devices& devices, const GpuRequest& gpu,
-                       int available, std::int64_t Amount::*dimension) {
+Insufficient OnNearest(Shortage shortage, const Devices& devices, const Want& want, int available,
+                       std::int64_t Amount::*dimension) {
   const auto missing = [&](const DeviceInfo* info) {
-    return Resolve(gpu, info->capacity()).*dimension - info->free().*dimension;
+    return want.Of(*info).*dimension - info->free().*dimension;
   };
   Devices lacking = Filter(devices, [&](const DeviceInfo& info) { return missing(&info) > 0; });
   const auto nearest =
       std::min_element(lacking.begin(), lacking.end(),
                        [&](const auto* a, const auto* b) { return missing(a) < missing(b); });
-  Insufficient out = Gpus(shortage, gpu, available);
+  Insufficient out = Gpus(shortage, want.gpu, available);
   if (nearest == lacking.end()) return out;
-  out.requested = Resolve(gpu, (*nearest)->capacity()).*dimension;
+  out.requested = want.Of(**nearest).*dimension;
   out.used = (*nearest)->used.*dimension;
   out.capacity = (*nearest)->capacity().*dimension;
   return out;
@@ -56,30 +64,29 @@ int LargestNumaGroup(const Devices& devices) {
   return largest;
 }
 
-std::vector<Insufficient> ExplainRoom(const Devices& devices, const GpuRequest& gpu,
-                                      Topology topology) {
-  const auto has = [&](std::int64_t Amount::*dimension) {
-    return Filter(devices, [&, dimension](const DeviceInfo& info) {
-      return Resolve(gpu, info.capacity()).*dimension <= info.free().*dimension;
-    });
+std::vector<Insufficient> ExplainRoom(const Devices& devices, const Want& want, Topology topology) {
+  struct Dimension {
+    Shortage shortage;
+    std::int64_t Amount::*amount;
   };
+  constexpr Dimension kDimensions[] = {{Shortage::kMemory, &Amount::memory_mib},
+                                       {Shortage::kCores, &Amount::cores_percent},
+                                       {Shortage::kMpsClients, &Amount::mps_clients}};
+  const int asked = want.gpu.count;
   std::vector<Insufficient> found;
-  const int with_memory = Count(has(&Amount::memory_mib));
-  const int with_cores = Count(has(&Amount::cores_percent));
-  if (with_memory < gpu.count) {
-    found.push_back(OnNearest(Shortage::kMemory, devices, gpu, with_memory, &Amount::memory_mib));
-  }
-  if (with_cores < gpu.count) {
-    found.push_back(OnNearest(Shortage::kCores, devices, gpu, with_cores, &Amount::cores_percent));
+  for (const auto& [shortage, amount] : kDimensions) {
+    const int enough = Count(Filter(devices, [&, amount = amount](const DeviceInfo& info) {
+      return want.Of(info).*amount <= info.free().*amount;
+    }));
+    if (enough < asked) found.push_back(OnNearest(shortage, devices, want, enough, amount));
   }
   if (!found.empty()) return found;
-  const Devices both = Filter(devices, [&](const DeviceInfo& info) {
-    return Within(Resolve(gpu, info.capacity()), info.free());
-  });
-  if (Count(both) < gpu.count) return {Gpus(Shortage::kBothAtOnce, gpu, Count(both))};
-  const int together = LargestNumaGroup(both);
-  if (topology == Topology::kNuma && together < gpu.count)
-    return {Gpus(Shortage::kNuma, gpu, together)};
+  const Devices all =
+      Filter(devices, [&](const DeviceInfo& info) { return Within(want.Of(info), info.free()); });
+  if (Count(all) < asked) return {Gpus(Shortage::kBothAtOnce, want.gpu, Count(all))};
+  const int together = LargestNumaGroup(all);
+  if (topology == Topology::kNuma && together < asked)
+    return {Gpus(Shortage::kNuma, want.gpu, together)};
   return {};
 }
 
@@ -91,23 +98,26 @@ std::vector<Insufficient> ExplainContainer(const Devices& all, const GpuRequest&
     Keep keep;
   };
   const bool exclusive = request.isolation == Isolation::kExclusive;
+  const bool mps = request.isolation == Isolation::kMps;
   const Step steps[] = {
       {Shortage::kGpus, [](const DeviceInfo&) { return true; }},
       {Shortage::kModel,
        [&](const DeviceInfo& i) { return AcceptsModel(request.selector, i.device.model); }},
       {Shortage::kUuid, [&](const DeviceInfo& i) { return Accepts(request.selector, i.device); }},
       {Shortage::kHealth, [](const DeviceInfo& i) { return i.device.healthy; }},
+      {Shortage::kMps, [&](const DeviceInfo& i) { return !mps || i.device.mps; }},
       {Shortage::kUnshared,
        [&](const DeviceInfo& i) {
          return i.exclusive_tenants == 0 && (!exclusive || i.tenants == 0);
        }},
+      {Shortage::kMode, [&](const DeviceInfo& i) { return AdmitsMode(i, request.isolation); }},
   };
   Devices left = all;
   for (const Step& step : steps) {
     left = Filter(left, step.keep);
     if (Count(left) < gpu.count) return {Gpus(step.shortage, gpu, Count(left))};
   }
-  return ExplainRoom(left, gpu, request.topology);
+  return ExplainRoom(left, {gpu, request.isolation}, request.topology);
 }
 
 }  // namespace
@@ -122,12 +132,18 @@ std::string_view ReasonText(Shortage shortage) {
       return "insufficient GPUs of an accepted uuid";
     case Shortage::kHealth:
       return "insufficient healthy GPUs";
+    case Shortage::kMps:
+      return "insufficient GPUs with MPS";
     case Shortage::kUnshared:
       return "insufficient unshared GPUs";
+    case Shortage::kMode:
+      return "insufficient GPUs that are empty or in the mode of the pod's isolation";
     case Shortage::kMemory:
       return "insufficient GPU memory";
     case Shortage::kCores:
       return "insufficient GPU cores";
+    case Shortage::kMpsClients:
+      return "insufficient MPS clients";
     case Shortage::kBothAtOnce:
       return "insufficient GPUs with both memory and cores";
     case Shortage::kNuma:

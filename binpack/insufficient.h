@@ -15,9 +15,12 @@ enum class Shortage {
   kModel,       ///< GPUs of an accepted model
   kUuid,        ///< GPUs of an accepted uuid
   kHealth,      ///< healthy GPUs
+  kMps,         ///< GPUs on which an MPS daemon can run, for a pod that wants one
   kUnshared,    ///< GPUs that nobody holds exclusively, or, for an exclusive pod, that nobody holds
+  kMode,        ///< GPUs that are empty or in the pod's mode: MPS for one of MPS, else not MPS
   kMemory,      ///< memory of one GPU, MiB
   kCores,       ///< cores of one GPU, percent
+  kMpsClients,  ///< clients that the MPS daemon of one GPU takes
   kBothAtOnce,  ///< GPUs with enough memory and enough cores: each alone would do
   kNuma,        ///< enough such GPUs on one NUMA node
   kTogether,    ///< room for all containers at once: each alone would do
@@ -25,8 +28,9 @@ enum class Shortage {
 
 /// Why something does not fit. Data, not an error.
 ///
-/// For kMemory and kCores, requested, used and capacity are of the GPU that comes nearest, in the
-/// resource's unit. For the others they count GPUs: requested, and capacity for how many there are.
+/// For kMemory, kCores and kMpsClients, requested, used and capacity are of the GPU that comes
+/// nearest, in the resource's unit. For the others they count GPUs: requested, and capacity for how
+/// many there are.
 struct Insufficient {
   Shortage shortage{};
   std::int64_t requested = 0;

@@ -6,7 +6,20 @@
 namespace tessera::binpack {
 
 Amount Max(const Amount& a, const Amount& b) {
-  return {std::max(a.memory_mib, b.memory_mib), std::max(a.cores_percent, b.cores_percent)};
+  return {std::max(a.memory_mib, b.memory_mib), std::max(a.cores_percent, b.cores_percent),
+          std::max(a.mps_clients, b.mps_clients)};
+}
+
+bool AdmitsMode(const DeviceInfo& info, Isolation isolation) {
+  switch (isolation) {
+    case Isolation::kExclusive:
+      return info.tenants == 0;
+    case Isolation::kMps:
+      return info.mps_tenants == info.tenants;
+    case Isolation::kShared:
+      break;
+  }
+  return info.exclusive_tenants == 0 && info.mps_tenants == 0;
 }
 
 NodeInfo MakeNode(std::string name, const std::vector<GpuDevice>& gpus) {
@@ -27,8 +40,8 @@ DeviceInfo* FindDevice(NodeInfo& node, std::string_view uuid) {
   return const_cast<DeviceInfo*>(FindDevice(std::as_const(node), uuid));
 }
 
-Amount Resolve(const GpuRequest& request, const Amount& capacity) {
-  Amount amount{request.memory_mib, request.cores_percent};
+Amount Resolve(const GpuRequest& request, const Amount& capacity, Isolation isolation) {
+  Amount amount{request.memory_mib, request.cores_percent, isolation == Isolation::kMps ? 1 : 0};
   if (request.memory_percent > 0) {
     amount.memory_mib =
         std::max<std::int64_t>(1, capacity.memory_mib * request.memory_percent / 100);

@@ -30,6 +30,13 @@ std::vector<const ContainerPlacement*> InitOrder(const Placement& placement) {
   return order;
 }
 
+/// One pod more (+1) or less (-1).
+void CountTenant(DeviceInfo& info, Isolation isolation, int by) {
+  info.tenants += by;
+  info.exclusive_tenants += isolation == Isolation::kExclusive ? by : 0;
+  info.mps_tenants += isolation == Isolation::kMps ? by : 0;
+}
+
 template <typename Change>
 std::size_t ForEachDevice(NodeInfo& node, const Reservation& reservation, Change change) {
   std::size_t missing = 0;
@@ -47,11 +54,14 @@ std::size_t ForEachDevice(NodeInfo& node, const Reservation& reservation, Change
 }  // namespace
 
 Reservation ReservationOf(const Placement& placement, Isolation isolation) {
+  const auto amount_of = [&](const DeviceShare& share) {
+    return Amount{share.memory_mib, share.cores_percent, isolation == Isolation::kMps ? 1 : 0};
+  };
   std::vector<Running> all;
   for (const ContainerPlacement* container : InitOrder(placement)) {
     for (const DeviceShare& share : container->devices) {
       Running& gpu = Of(all, share.uuid);
-      const Amount amount{share.memory_mib, share.cores_percent};
+      const Amount amount = amount_of(share);
       if (container->kind == ContainerKind::kSidecar) {
         gpu.sidecars += amount;
       } else {
@@ -62,10 +72,10 @@ Reservation ReservationOf(const Placement& placement, Isolation isolation) {
   for (const ContainerPlacement& container : placement.containers) {
     if (container.kind != ContainerKind::kApp) continue;
     for (const DeviceShare& share : container.devices) {
-      Of(all, share.uuid).app += {share.memory_mib, share.cores_percent};
+      Of(all, share.uuid).app += amount_of(share);
     }
   }
-  Reservation reservation{.exclusive = isolation == Isolation::kExclusive};
+  Reservation reservation{.isolation = isolation};
   for (const Running& gpu : all) {
     reservation.devices.push_back({gpu.uuid, Max(gpu.app + gpu.sidecars, gpu.init_peak)});
   }
@@ -82,8 +92,7 @@ std::size_t Reserve(NodeInfo& node, const Reservation& reservation) {
   node.cpu_used_milli += reservation.cpu_milli;
   return ForEachDevice(node, reservation, [&](DeviceInfo& info, const Amount& amount) {
     info.used += amount;
-    info.tenants += 1;
-    info.exclusive_tenants += reservation.exclusive ? 1 : 0;
+    CountTenant(info, reservation.isolation, +1);
   });
 }
 
@@ -91,8 +100,7 @@ void Release(NodeInfo& node, const Reservation& reservation) {
   node.cpu_used_milli -= reservation.cpu_milli;
   ForEachDevice(node, reservation, [&](DeviceInfo& info, const Amount& amount) {
     info.used -= amount;
-    info.tenants -= 1;
-    info.exclusive_tenants -= reservation.exclusive ? 1 : 0;
+    CountTenant(info, reservation.isolation, -1);
   });
 }
 

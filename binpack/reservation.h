@@ -19,7 +19,7 @@ struct DeviceReservation {
 /// What a pod holds of a node; each GPU once.
 struct Reservation {
   std::vector<DeviceReservation> devices{};
-  bool exclusive = false;  ///< nobody else may be on these GPUs
+  Isolation isolation = Isolation::kShared;
   std::int64_t cpu_milli = 0;
 
   bool operator==(const Reservation&) const = default;

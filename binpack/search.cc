@@ -40,10 +40,10 @@ std::vector<std::size_t> SearchOrder(const PodRequest& request) {
 }
 
 bool Eligible(const DeviceInfo& info, const PodRequest& request) {
-  const bool shareable =
-      request.isolation == Isolation::kExclusive ? info.tenants == 0 : info.exclusive_tenants == 0;
-  return info.device.healthy && shareable && info.device.memory_mib > 0 &&
-         info.device.cores_percent > 0 && Accepts(request.selector, info.device);
+  const bool can_mps = request.isolation != Isolation::kMps || info.device.mps;
+  return info.device.healthy && can_mps && AdmitsMode(info, request.isolation) &&
+         info.device.memory_mib > 0 && info.device.cores_percent > 0 &&
+         Accepts(request.selector, info.device);
 }
 
 }  // namespace
@@ -98,7 +98,7 @@ Search::Candidates Search::CandidatesFor(const ContainerRequest& container) cons
   for (std::size_t i = 0; i < node_.devices.size(); ++i) {
     if (!eligible_[i]) continue;
     const DeviceInfo& info = node_.devices[i];
-    const Amount amount = Resolve(container.gpu, info.capacity());
+    const Amount amount = Resolve(container.gpu, info.capacity(), request_.isolation);
     const Amount peak = PeakWith(container, i, amount);
     if (Within(peak, info.free())) candidates.push_back({i, amount, peak - held_[i].peak});
   }
@@ -182,6 +182,10 @@ bool Search::Prefer(const Candidate& a, const Candidate& b, bool by_growth) cons
     const int growth = Compare(Share(a.growth, one.capacity()), Share(b.growth, two.capacity()));
     if (growth != 0) return growth < 0;
   }
+  // A GPU that is in the mode already leaves the others to pods of any mode.
+  const bool packs_mps =
+      request_.isolation == Isolation::kMps && request_.gpu_policy == PlacementPolicy::kPack;
+  if (packs_mps && (one.mps_tenants > 0) != (two.mps_tenants > 0)) return one.mps_tenants > 0;
   if (a.loss != b.loss) return a.loss < b.loss;
   const auto left = [&](const Candidate& c, const DeviceInfo& info) {
     return Share(info.free() - held_[c.device].peak - c.growth, info.capacity());

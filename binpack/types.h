@@ -12,6 +12,9 @@ inline constexpr std::int64_t kWholeGpuCores = 100;
 /// No GPU of this or the next decade has more memory than this (MiB); guards every sum against
 /// overflow.
 inline constexpr std::int64_t kMaxMemoryMib = std::int64_t{1} << 32;
+/// Clients of one MPS server (of CUDA before 13.1, which allows 60). Here each container with a
+/// part of the GPU counts as one.
+inline constexpr std::int64_t kMaxMpsClients = 48;
 /// More GPUs than any node has; guards loops against hostile input.
 inline constexpr int kMaxGpusPerNode = 256;
 
@@ -34,6 +37,7 @@ struct GpuDevice {
   int numa_node = -1;  ///< -1: unknown
   bool healthy = true;
   std::string health_reason{};  ///< why not healthy, for people
+  bool mps = false;             ///< takes pods of Isolation::kMps now
 
   bool operator==(const GpuDevice&) const = default;
 };
@@ -85,7 +89,9 @@ struct DeviceSelector {
 enum class PlacementPolicy { kPack, kSpread };
 enum class Topology { kNone, kNuma };
 enum class ComputePolicy { kFixedShare, kBurstShare, kBestEffort };
-enum class Isolation { kShared, kExclusive };
+/// How pods are on one GPU together: in turns, not at all, or at once as clients of its MPS daemon.
+/// A GPU is in one mode at a time.
+enum class Isolation { kShared, kExclusive, kMps };
 
 /// What a pod asks for. `containers` holds only those that ask for a GPU: init containers and
 /// sidecars first, in the order of spec.initContainers, then spec.containers. Empty: not a GPU pod.

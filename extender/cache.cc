@@ -21,7 +21,7 @@ bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
   return std::all_of(reservation.devices.begin(), reservation.devices.end(), [&](const auto& held) {
     const binpack::DeviceInfo* info = binpack::FindDevice(node, held.uuid);
     return info != nullptr && info->device.healthy && binpack::Within(held.amount, info->free()) &&
-           info->exclusive_tenants == 0 && (!reservation.exclusive || info->tenants == 0);
+           binpack::AdmitsMode(*info, reservation.isolation);
   });
 }
 

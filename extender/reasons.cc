@@ -12,14 +12,17 @@ using binpack::Shortage;
 
 constexpr std::string_view kClosed = "closed";
 
-constexpr std::array<std::pair<Shortage, std::string_view>, 10> kLabels = {
+constexpr std::array<std::pair<Shortage, std::string_view>, 13> kLabels = {
     {{Shortage::kGpus, "gpus"},
      {Shortage::kModel, "model"},
      {Shortage::kUuid, "uuid"},
      {Shortage::kHealth, "health"},
+     {Shortage::kMps, "mps"},
      {Shortage::kUnshared, "unshared"},
+     {Shortage::kMode, "mode"},
      {Shortage::kMemory, "memory"},
      {Shortage::kCores, "cores"},
+     {Shortage::kMpsClients, "mps_clients"},
      {Shortage::kBothAtOnce, "both_at_once"},
      {Shortage::kNuma, "numa"},
      {Shortage::kTogether, "together"}}};
@@ -43,6 +46,7 @@ std::string WordOf(const Insufficient& s, bool resolvable) {
   if (s.shortage == Shortage::kMemory) return text + Amounts(s, " MiB", resolvable);
   // In words: kube-scheduler's event takes reasons for a format, and "%" would eat what follows.
   if (s.shortage == Shortage::kCores) return text + Amounts(s, " percent", resolvable);
+  if (s.shortage == Shortage::kMpsClients) return text + Amounts(s, "", resolvable);
   return text + std::to_string(s.requested) + " asked, at most " + std::to_string(s.capacity) +
          " on a node";
 }

@@ -52,6 +52,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "Image with the library, for delivery image and init");
   app.add_option("--library-host-path", flags.options.library_host_path,
                  "Folder of the library on each node, for delivery hostPath");
+  app.add_flag("--allow-mps", flags.options.allow_mps,
+               "Accept isolation mps: a hostPath volume of --mps-root in such pods");
+  app.add_option("--mps-root", flags.options.mps_root, "The agents' --mps-root")
+      ->capture_default_str();
   app.add_option("--self-signed-dir", flags.self_signed_dir,
                  "Folder where the webhook keeps a CA and certificate of its own");
   app.add_option("--service-dns-names", flags.service_dns_names,
@@ -66,6 +70,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
 
 Result<void> Complete(Flags& flags) {
   if (const auto ok = CompleteDelivery(flags); !ok) return ok;
+  if (!flags.options.mps_root.starts_with("/")) return Bad("--mps-root must be an absolute path");
   return CompleteCertificates(flags);
 }
 

@@ -69,6 +69,16 @@ std::string Mount(std::string_view volume, std::string_view path, bool read_only
   return writer.Take();
 }
 
+std::string MountPart(std::string_view volume, std::string_view path, std::string_view part) {
+  json::Writer writer;
+  writer.StartObject();
+  Member(writer, "name", volume);
+  Member(writer, "mountPath", path);
+  Member(writer, "subPathExpr", part);
+  writer.EndObject();
+  return writer.Take();
+}
+
 std::string MemoryVolume(std::string_view name, std::string_view size_limit) {
   return Volume(name, "emptyDir", [&](json::Writer& writer) {
     Member(writer, "medium", "Memory");

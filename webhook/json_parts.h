@@ -12,6 +12,9 @@ std::string EnvLiteral(std::string_view name, std::string_view value);
 std::string EnvFromAnnotation(std::string_view name, std::string_view key);
 
 std::string Mount(std::string_view volume, std::string_view path, bool read_only);
+/// A part of the volume, which the kubelet chooses at container start: $(NAME) in `part` is a
+/// variable of the container.
+std::string MountPart(std::string_view volume, std::string_view path, std::string_view part);
 
 std::string MemoryVolume(std::string_view name, std::string_view size_limit);
 std::string DiskVolume(std::string_view name, std::string_view size_limit);

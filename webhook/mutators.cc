@@ -125,6 +125,23 @@ void SetEnvironment(PodEditor& editor, ContainerRef ref, const std::string& slot
   literal(names::kEnvPreload, preload);
 }
 
+/// What makes the container a client of its GPU's MPS daemon. The kubelet finds the daemon's folder
+/// by the uuid that the Binding brings, and only while the daemon is ready (agent/README.md).
+void ConnectToMps(PodEditor& editor, ContainerRef ref, const std::string& slot) {
+  const std::string volume(names::kVolumeMps);
+  const std::string pipe = std::string(names::kMpsReadyDir) + "/$(" + names::kEnvVisibleDevices +
+                           ")/" + names::kMpsPipeName;
+  editor.SetMount(ref, names::kMpsPipeDir, volume, MountPart(volume, names::kMpsPipeDir, pipe));
+  editor.SetMount(ref, names::kSharedMemoryDir, volume,
+                  MountPart(volume, names::kSharedMemoryDir, names::kMpsShmName));
+  editor.SetEnv(ref, names::kEnvMpsPipe, EnvLiteral(names::kEnvMpsPipe, names::kMpsPipeDir));
+  const auto annotation = [&](const char* name, std::string_view suffix) {
+    editor.SetEnv(ref, name, EnvFromAnnotation(name, names::SlotKey(slot, suffix)));
+  };
+  annotation(names::kEnvMpsThreads, names::kMpsThreadsSuffix);
+  annotation(names::kEnvMpsMemory, names::kMpsMemorySuffix);
+}
+
 }  // namespace
 
 void PlaceInstaller(PodEditor& editor, PodRequest& request, const Options& options) {
@@ -168,6 +185,9 @@ void PlaceVolumes(PodEditor& editor, const PodRequest& request, const Options& o
     return ours && std::find(wanted.begin(), wanted.end(), name) == wanted.end();
   });
   editor.SetVolume(names::kVolumeLibrary, LibraryVolume(options));
+  if (request.isolation == binpack::Isolation::kMps) {
+    editor.SetVolume(names::kVolumeMps, HostPathVolume(names::kVolumeMps, options.mps_root));
+  }
   for (const ContainerRequest& container : request.containers) {
     const std::string slot = SlotOf(container);
     const std::string region = std::string(names::kVolumeRegionPrefix) + slot;
@@ -182,6 +202,8 @@ void EquipContainers(PodEditor& editor, const PodRequest& request) {
   for (const ContainerRequest& container : request.containers) {
     SetMounts(editor, RefOf(container), SlotOf(container));
     SetEnvironment(editor, RefOf(container), SlotOf(container));
+    if (request.isolation == binpack::Isolation::kMps)
+      ConnectToMps(editor, RefOf(container), SlotOf(container));
   }
 }
 

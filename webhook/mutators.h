@@ -30,7 +30,7 @@ void NormaliseResources(PodEditor& editor, const binpack::PodRequest& request);
 void SetScheduling(PodEditor& editor, const Options& options);
 
 /// The library, and one region and one limits volume for each GPU container; none of another slot
-/// stays.
+/// stays. With isolation mps the node's folder of MPS.
 void PlaceVolumes(PodEditor& editor, const binpack::PodRequest& request, const Options& options);
 
 /// Mounts and environment of the GPU containers.

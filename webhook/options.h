@@ -15,7 +15,9 @@ struct Options {
   std::string runtime_class;  ///< empty: spec.runtimeClassName is left alone
   Delivery delivery = Delivery::kInit;
   std::string library_image;  ///< kImage: libtessera.so at its root; kInit: also `cp` in its PATH
-  std::string library_host_path;  ///< kHostPath: the folder of libtessera.so on each node
+  std::string library_host_path;           ///< kHostPath: the folder of libtessera.so on each node
+  bool allow_mps = false;                  ///< isolation mps, which mounts a folder of the node
+  std::string mps_root = names::kMpsRoot;  ///< that folder: the agents' --mps-root
 };
 
 }  // namespace tessera::webhook

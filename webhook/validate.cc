@@ -29,7 +29,8 @@ tl::unexpected<Error> Refuse(std::string message) {
 
 /// True for "c0-devices" and "i12-limits".
 bool IsSlotKey(std::string_view name) {
-  for (const std::string_view suffix : {names::kDevicesSuffix, names::kLimitsSuffix}) {
+  for (const std::string_view suffix : {names::kDevicesSuffix, names::kLimitsSuffix,
+                                        names::kMpsThreadsSuffix, names::kMpsMemorySuffix}) {
     if (!name.ends_with(suffix)) continue;
     const std::string_view slot = name.substr(0, name.size() - suffix.size());
     if (slot.size() < 2 || (slot[0] != 'c' && slot[0] != 'i')) continue;
@@ -40,7 +41,8 @@ bool IsSlotKey(std::string_view name) {
 }
 
 bool IsOurVolume(std::string_view name) {
-  return name == names::kVolumeLibrary || name.starts_with(names::kVolumeRegionPrefix) ||
+  return name == names::kVolumeLibrary || name == names::kVolumeMps ||
+         name.starts_with(names::kVolumeRegionPrefix) ||
          name.starts_with(names::kVolumeLimitsPrefix);
 }
 
@@ -64,13 +66,35 @@ Result<void> CheckDeviceList(const Container& container, const std::string& wher
   return {};
 }
 
+/// With isolation mps: only the folder of the node may stand where a client looks for its daemon.
+Result<void> CheckMpsMounts(const Container& container, const std::string& where) {
+  if (!container.mounts) return {};
+  for (const VolumeMount& mount : *container.mounts) {
+    const std::string path = CleanPath(mount.path);
+    for (const std::string_view shared : {names::kMpsPipeDir, names::kSharedMemoryDir}) {
+      const bool at_it = path == shared && mount.volume != names::kVolumeMps;
+      if (!at_it && !IsBelow(path, shared)) continue;
+      return Refuse(where + ".volumeMounts: mountPath " + mount.path +
+                    " is shared with the MPS daemon, as isolation is mps; remove the mount of "
+                    "volume \"" +
+                    mount.volume + "\"");
+    }
+  }
+  return {};
+}
+
+/// True where the webhook puts the volume.
+bool IsPlaceOf(std::string_view volume, std::string_view path) {
+  if (volume == names::kVolumeMps)
+    return path == names::kMpsPipeDir || path == names::kSharedMemoryDir;
+  return std::find(kOurDirectories.begin(), kOurDirectories.end(), path) != kOurDirectories.end();
+}
+
 Result<void> CheckMounts(const Container& container, const std::string& where) {
   if (!container.mounts) return {};
   for (const VolumeMount& mount : *container.mounts) {
     const std::string path = CleanPath(mount.path);
-    const bool at_ours =
-        std::find(kOurDirectories.begin(), kOurDirectories.end(), path) != kOurDirectories.end();
-    if (IsOurVolume(mount.volume) && !at_ours) {
+    if (IsOurVolume(mount.volume) && !IsPlaceOf(mount.volume, path)) {
       return Refuse(where + ".volumeMounts: volume \"" + mount.volume + "\" belongs to tessera");
     }
     for (const std::string_view ours : kOurDirectories) {
@@ -109,6 +133,9 @@ Result<void> CheckContainers(const PodView& pod, const binpack::PodRequest& requ
     }
     if (const auto ok = CheckDeviceList(container, where); !ok) return ok;
     if (const auto ok = CheckMounts(container, where); !ok) return ok;
+    if (request.isolation == binpack::Isolation::kMps) {
+      if (const auto ok = CheckMpsMounts(container, where); !ok) return ok;
+    }
     if (const auto ok = CheckPreload(container, where); !ok) return ok;
   }
   return {};
@@ -197,6 +224,11 @@ Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
                   pod.node_name +
                   "\", because that passes by the scheduler which assigns the GPU; "
                   "use spec.nodeSelector");
+  }
+  if (request.isolation == binpack::Isolation::kMps && !options.allow_mps) {
+    return Refuse("annotation " + std::string(names::kIsolation) +
+                  ": mps is not allowed in this cluster, because it mounts a folder of the node "
+                  "(hostPath) into the pod; an administrator can allow it (webhook --allow-mps)");
   }
   if (const auto ok = CheckScheduler(pod, options); !ok) return ok;
   if (const auto ok = CheckReservedName(pod, options); !ok) return ok;

@@ -86,7 +86,9 @@ NodeRoom RoomAfter(const NodeInfo& node, const ModelNames& models, const Reserva
   for (const DeviceReservation& held : reservation.devices) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(room.gpus); ++i) {
       if (node.devices[i].device.uuid != held.uuid) continue;
-      room.rest[i] = reservation.exclusive ? Share{} : RestOf(node.devices[i], held.amount);
+      room.rest[i] = reservation.isolation == Isolation::kExclusive
+                         ? Share{}
+                         : RestOf(node.devices[i], held.amount);
     }
   }
   return room;

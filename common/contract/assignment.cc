@@ -134,7 +134,7 @@ Result<Assignment> DecodeAssignment(std::string_view text) {
   TESSERA_TRY(const auto isolation, json::GetString(document, "isolation"));
   const auto known_isolation = ParseIsolation(isolation);
   if (!known_isolation)
-    return Fail(Errc::kInvalidArgument, "isolation must be shared or exclusive");
+    return Fail(Errc::kInvalidArgument, "isolation must be shared, exclusive or mps");
   assignment.isolation = *known_isolation;
   TESSERA_TRY(const auto* containers, json::GetArray(document, "containers"));
   if (containers->Empty() || containers->Size() > kMaxContainers) {
@@ -160,20 +160,31 @@ std::map<std::string, std::string> BindingAnnotations(const Assignment& assignme
     const std::string slot = binpack::SlotName(container.kind, container.index);
     annotations[names::SlotKey(slot, names::kDevicesSuffix)] = DevicesText(container);
     annotations[names::SlotKey(slot, names::kLimitsSuffix)] =
-        EncodeLimits(assignment.compute_policy, container);
+        EncodeLimits(assignment.compute_policy, assignment.isolation, container);
+    if (assignment.isolation != binpack::Isolation::kMps || container.devices.empty()) continue;
+    // One GPU a container (pod_request.cc), and its daemon serves no other: device 0.
+    const DeviceShare& share = container.devices.front();
+    annotations[names::SlotKey(slot, names::kMpsThreadsSuffix)] =
+        std::to_string(share.cores_percent);
+    annotations[names::SlotKey(slot, names::kMpsMemorySuffix)] =
+        "0=" + std::to_string(share.memory_mib) + "M";
   }
   return annotations;
 }
 
-std::string EncodeLimits(binpack::ComputePolicy policy, const ContainerPlacement& container) {
+std::string EncodeLimits(binpack::ComputePolicy policy, binpack::Isolation isolation,
+                         const ContainerPlacement& container) {
+  const auto cores = [&](const DeviceShare& share) {
+    return isolation == binpack::Isolation::kMps ? 0 : share.cores_percent;
+  };
   const bool reserves_cores =
       std::any_of(container.devices.begin(), container.devices.end(),
-                  [](const DeviceShare& share) { return share.cores_percent > 0; });
+                  [&](const DeviceShare& share) { return cores(share) > 0; });
   const auto effective = reserves_cores ? policy : binpack::ComputePolicy::kBestEffort;
   std::string text = "v1 " + std::string(ComputePolicyName(effective));
   for (const DeviceShare& share : container.devices) {
     text += " " + share.uuid + ":" + std::to_string(share.memory_mib) + ":" +
-            std::to_string(share.cores_percent);
+            std::to_string(cores(share));
   }
   return text;
 }

@@ -28,14 +28,14 @@ std::string EncodeAssignment(const Assignment& assignment);
 Result<Assignment> DecodeAssignment(std::string_view text);
 
 /// Everything that the Binding carries: the record and, for each container, its devices and limits
-/// texts.
+/// texts, with isolation mps also what its client of MPS may take.
 std::map<std::string, std::string> BindingAnnotations(const Assignment& assignment);
 
 /// The limits text of one container, what libtessera.so reads (grammar: interceptor/README.md):
 ///   v1 fixed-share GPU-aaa:3000:50 GPU-bbb:3000:50       uuid:memory MiB:cores percent
 /// A container that reserves no cores on any of its GPUs is best-effort whatever the pod's policy
-/// is.
-std::string EncodeLimits(binpack::ComputePolicy policy,
+/// is. With isolation mps cores are 0 here: MPS holds the share, the library makes nobody wait.
+std::string EncodeLimits(binpack::ComputePolicy policy, binpack::Isolation isolation,
                          const binpack::ContainerPlacement& container);
 
 }  // namespace tessera::contract

@@ -32,6 +32,9 @@ Result<GpuDevice> DecodeGpu(const rapidjson::Value& value) {
   }
   TESSERA_TRY(gpu.healthy, json::GetBool(value, "healthy"));
   TESSERA_TRY(gpu.health_reason, json::GetStringOr(value, "reason", ""));
+  if (json::Find(value, "mps") != nullptr) {
+    TESSERA_TRY(gpu.mps, json::GetBool(value, "mps"));
+  }
   return gpu;
 }
 
@@ -54,6 +57,10 @@ void EncodeGpu(json::Writer& writer, const GpuDevice& gpu) {
   if (!gpu.health_reason.empty()) {
     writer.Key("reason");
     writer.String(gpu.health_reason);
+  }
+  if (gpu.mps) {
+    writer.Key("mps");
+    writer.Bool(true);
   }
   writer.EndObject();
 }

@@ -20,7 +20,8 @@ struct Inventory {
 /// Deterministic: equal inventories give equal text, so "write on change only" is a string
 /// comparison.
 /// {"version":1,"driver":"580.159.03","gpus":[{"uuid":…,"index":0,"model":…,"memoryMiB":…,
-///  "cores":100,"numa":0,"healthy":true}]}; "reason" stands beside "healthy":false.
+///  "cores":100,"numa":0,"healthy":true}]}; "reason" stands beside "healthy":false,
+/// "mps":true where pods of isolation mps may go.
 std::string EncodeInventory(const Inventory& inventory);
 
 /// Errors (kInvalidArgument) name the field: "gpus[2].memoryMiB must be a positive integer".

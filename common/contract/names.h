@@ -50,6 +50,11 @@ inline constexpr std::string_view kManagedLabel = "tessera.dev/managed";
 ///   limits file
 inline constexpr std::string_view kDevicesSuffix = "-devices";
 inline constexpr std::string_view kLimitsSuffix = "-limits";
+/// And with isolation mps:
+///   tessera.dev/<slot>-mps-threads   percent: CUDA_MPS_ACTIVE_THREAD_PERCENTAGE
+///   tessera.dev/<slot>-mps-memory    "0=3000M": CUDA_MPS_PINNED_DEVICE_MEM_LIMIT
+inline constexpr std::string_view kMpsThreadsSuffix = "-mps-threads";
+inline constexpr std::string_view kMpsMemorySuffix = "-mps-memory";
 
 // --- Inside the container
 // --------------------------------------------------------------------------
@@ -64,6 +69,12 @@ inline constexpr const char* kEnvRegionDir = "TESSERA_REGION_DIR";
 /// "debug" traces the interceptor's decisions to stderr.
 inline constexpr const char* kEnvLog = "TESSERA_LOG";
 
+/// Of CUDA: where a client or a command finds the control daemon, and what a client may take.
+inline constexpr const char* kEnvMpsPipe = "CUDA_MPS_PIPE_DIRECTORY";
+inline constexpr const char* kEnvMpsLog = "CUDA_MPS_LOG_DIRECTORY";
+inline constexpr const char* kEnvMpsThreads = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE";
+inline constexpr const char* kEnvMpsMemory = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT";
+
 inline constexpr const char* kLibraryName = "libtessera.so";
 inline constexpr const char* kLibraryDir = "/usr/local/tessera";
 inline constexpr const char* kLibraryPath = "/usr/local/tessera/libtessera.so";
@@ -72,13 +83,25 @@ inline constexpr const char* kLimitsPath = "/etc/tessera/limits";
 inline constexpr const char* kLimitsFileName = "limits";
 inline constexpr const char* kRegionDir = "/run/tessera";
 inline constexpr const char* kRegionFileName = "region";
+inline constexpr const char* kMpsPipeDir = "/run/tessera-mps";
+inline constexpr const char* kSharedMemoryDir = "/dev/shm";
 
 // --- Volumes that the webhook adds; the agent finds regions by the second
 // --------------------------
 inline constexpr std::string_view kVolumeLibrary = "tessera-library";
 inline constexpr std::string_view kVolumeRegionPrefix = "tessera-region-";  // + <slot>
 inline constexpr std::string_view kVolumeLimitsPrefix = "tessera-limits-";  // + <slot>
+inline constexpr std::string_view kVolumeMps = "tessera-mps";
 inline constexpr std::string_view kInstallContainer = "tessera-install";
+
+// --- MPS on the node: below the root that agent and webhook are told, by GPU uuid
+// (agent/README.md)
+// --------------------------
+inline constexpr const char* kMpsRoot = "/run/tessera-mps";  ///< the default root
+inline constexpr const char* kMpsReadyDir = "ready";
+inline constexpr const char* kMpsPipeName = "pipe";
+inline constexpr const char* kMpsLogName = "log";
+inline constexpr const char* kMpsShmName = "shm";
 
 // --- Ports
 // -----------------------------------------------------------------------------------------

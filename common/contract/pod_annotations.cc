@@ -150,10 +150,10 @@ constexpr Word<Topology> kTopologies[] = {
 constexpr Word<Topology> kHamiNumaWords[] = {{"true", Topology::kNuma}, {"false", Topology::kNone}};
 constexpr Word<Isolation> kIsolations[] = {{"shared", Isolation::kShared},
                                            {"exclusive", Isolation::kExclusive},
-                                           {"mps", {}, true},
+                                           {"mps", Isolation::kMps},
                                            {"mig", {}, true}};
 constexpr Word<Isolation> kHamiModes[] = {
-    {"hami-core", Isolation::kShared}, {"mps", {}, true}, {"mig", {}, true}};
+    {"hami-core", Isolation::kShared}, {"mps", Isolation::kMps}, {"mig", {}, true}};
 
 /// Two annotations that fill the same lists cannot both be meant.
 Result<void> NotBoth(const PodAnnotations& annotations, std::string_view ours,

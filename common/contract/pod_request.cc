@@ -117,6 +117,28 @@ Result<void> CheckSize(const std::vector<ContainerRequest>& containers) {
                                           std::to_string(binpack::kMaxGpusPerPod) + " are allowed");
 }
 
+/// MPS holds a client to a part of one GPU's threads, and to no more when others are idle.
+Result<void> CheckMps(const PodRequest& request) {
+  if (request.isolation != binpack::Isolation::kMps) return {};
+  const auto refuse = [](const std::string& why) {
+    return Fail(Errc::kInvalidArgument,
+                "annotation " + std::string(names::kIsolation) + ": mps " + why);
+  };
+  for (const ContainerRequest& container : request.containers) {
+    const std::string who = "container \"" + container.name + "\"";
+    if (container.gpu.count > 1) {
+      return refuse("gives a container one GPU, because each GPU has an MPS daemon of its own; " +
+                    who + " asks for " + std::to_string(container.gpu.count));
+    }
+    if (container.gpu.cores_percent == 0) {
+      return refuse("needs gpu-cores, which is the percentage of threads that a client gets; " +
+                    who + " asks for none");
+    }
+  }
+  if (request.compute_policy == ComputePolicy::kFixedShare) return {};
+  return refuse("holds fixed shares; remove annotation " + std::string(names::kComputePolicy));
+}
+
 /// A container without cores has nothing that fixed-share could hold it to.
 Result<ComputePolicy> ChoosePolicy(const std::vector<ContainerRequest>& containers,
                                    std::optional<ComputePolicy> stated) {
@@ -150,6 +172,7 @@ Result<PodRequest> DecodePodRequest(const Value& pod) {
   TESSERA_TRY(const auto stated, annotations.ReadComputePolicy());
   TESSERA_TRY(request.compute_policy, ChoosePolicy(request.containers, stated));
   if (auto ok = annotations.ReadPolicies(request); !ok) return tl::make_unexpected(ok.error());
+  if (auto ok = CheckMps(request); !ok) return tl::make_unexpected(ok.error());
   return request;
 }
 

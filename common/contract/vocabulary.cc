@@ -17,8 +17,9 @@ constexpr Words<ComputePolicy, 3> kComputePolicies = {
     {{ComputePolicy::kFixedShare, "fixed-share"},
      {ComputePolicy::kBurstShare, "burst-share"},
      {ComputePolicy::kBestEffort, "best-effort"}}};
-constexpr Words<Isolation, 2> kIsolations = {
-    {{Isolation::kShared, "shared"}, {Isolation::kExclusive, "exclusive"}}};
+constexpr Words<Isolation, 3> kIsolations = {{{Isolation::kShared, "shared"},
+                                              {Isolation::kExclusive, "exclusive"},
+                                              {Isolation::kMps, "mps"}}};
 constexpr Words<ContainerKind, 3> kKinds = {{{ContainerKind::kApp, "app"},
                                              {ContainerKind::kInit, "init"},
                                              {ContainerKind::kSidecar, "sidecar"}}};

@@ -33,9 +33,9 @@ std::vector<NodeInfo> Cluster(int nodes) {
     NodeInfo node = MakeNode("node-" + std::to_string(i), gpus);
     for (const GpuDevice& gpu : gpus) {
       const std::int64_t share = random() % 10;
-      Reserve(node, {{{gpu.uuid, {8000 * share, 10 * share}}}, false});
+      Reserve(node, {{{gpu.uuid, {8000 * share, 10 * share}}}, Isolation::kShared});
       if (random() % 3 == 0)
-        Reserve(node, {{{gpu.uuid, {81251 - 8000 * share, 100 - 10 * share}}}, false});
+        Reserve(node, {{{gpu.uuid, {81251 - 8000 * share, 100 - 10 * share}}}, Isolation::kShared});
     }
     cluster.push_back(std::move(node));
   }

@@ -27,8 +27,15 @@ inline NodeInfo Node(int count) {
 }
 
 /// Something else's pod on one GPU.
-inline void Use(NodeInfo& node, int index, Amount amount, bool exclusive = false) {
-  Reserve(node, {{{"GPU-" + std::to_string(index), amount}}, exclusive});
+inline void Use(NodeInfo& node, int index, Amount amount,
+                Isolation isolation = Isolation::kShared) {
+  Reserve(node, {{{"GPU-" + std::to_string(index), amount}}, isolation});
+}
+
+/// True if all tenants of the GPU are of one isolation, and an exclusive one is alone.
+inline bool InOneMode(const DeviceInfo& info) {
+  if (info.exclusive_tenants > 0) return info.tenants == 1 && info.mps_tenants == 0;
+  return info.mps_tenants == 0 || info.mps_tenants == info.tenants;
 }
 
 inline ContainerRequest App(int index, GpuRequest gpu) {
@@ -75,6 +82,11 @@ class Random {
     return gpu;
   }
 
+  Isolation AnIsolation() {
+    if (OneIn(8)) return Isolation::kExclusive;
+    return OneIn(4) ? Isolation::kMps : Isolation::kShared;
+  }
+
   PodRequest APod(int max_containers, int max_count) {
     PodRequest pod;
     int inits = 0;
@@ -87,7 +99,7 @@ class Random {
     }
     if (OneIn(4)) pod.gpu_policy = PlacementPolicy::kSpread;
     if (OneIn(6)) pod.topology = Topology::kNuma;
-    if (OneIn(8)) pod.isolation = Isolation::kExclusive;
+    pod.isolation = AnIsolation();
     if (OneIn(8)) pod.selector.models_any = {{"A100"}};
     if (OneIn(8)) pod.selector.uuids_none = {"GPU-0"};
     return pod;
@@ -101,11 +113,15 @@ class Random {
                           OneIn(3) ? "Tesla T4" : "NVIDIA A100");
       gpu.numa_node = Below(2);
       gpu.healthy = !OneIn(10);
+      gpu.mps = !OneIn(5);
       gpus.push_back(gpu);
     }
     NodeInfo node = MakeNode("n", gpus);
     for (const GpuDevice& gpu : gpus) {
-      if (OneIn(2)) Use(node, gpu.index, {100 * Below(11), 10 * Below(11)}, OneIn(8));
+      if (OneIn(2)) continue;
+      const Isolation isolation = AnIsolation();
+      const int clients = isolation != Isolation::kMps ? 0 : OneIn(2) ? 1 : 45 + Below(4);
+      Use(node, gpu.index, {100 * Below(11), 10 * Below(11), clients}, isolation);
     }
     return node;
   }

@@ -32,7 +32,7 @@ std::vector<Tenant> Fill(NodeInfo& node, const std::vector<On>& pods) {
                   .terminating = pod.terminating};
     for (const int gpu : pod.gpus)
       tenant.reservation.devices.push_back({"GPU-" + std::to_string(gpu), {pod.memory_mib, 0}});
-    tenant.reservation.exclusive = pod.exclusive;
+    if (pod.exclusive) tenant.reservation.isolation = Isolation::kExclusive;
     Reserve(node, tenant.reservation);
     tenants.push_back(std::move(tenant));
   }
@@ -218,7 +218,7 @@ TEST(EvictionProperties, TheResultFitsIsMinimalAndTakesOnlyWhoMayGo) {
     for (const auto& held : reservation.devices) {
       const DeviceInfo& info = *FindDevice(placed, held.uuid);
       EXPECT_TRUE(Within(info.used, info.capacity()));
-      EXPECT_TRUE(info.exclusive_tenants == 0 || info.tenants == 1);
+      EXPECT_TRUE(InOneMode(info));
     }
     std::size_t known = 0;
     for (const Tenant& tenant : scene.tenants) {

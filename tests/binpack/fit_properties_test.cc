@@ -22,7 +22,8 @@ void ExpectWithinCapacity(const NodeInfo& before, const PodRequest& pod,
     EXPECT_TRUE(Within(info.used, info.capacity())) << held.uuid;
     EXPECT_TRUE(info.device.healthy);
     EXPECT_TRUE(Accepts(pod.selector, info.device));
-    EXPECT_TRUE(info.exclusive_tenants == 0 || info.tenants == 1);
+    EXPECT_TRUE(InOneMode(info)) << held.uuid;
+    EXPECT_TRUE(pod.isolation != Isolation::kMps || info.device.mps);
   }
 }
 
@@ -61,8 +62,7 @@ bool SomePlacementExists(const NodeInfo& node, const PodRequest& pod) {
     return std::all_of(reservation.devices.begin(), reservation.devices.end(),
                        [&](const DeviceReservation& held) {
                          const DeviceInfo& info = *FindDevice(after, held.uuid);
-                         return Within(info.used, info.capacity()) &&
-                                (info.exclusive_tenants == 0 || info.tenants == 1);
+                         return Within(info.used, info.capacity()) && InOneMode(info);
                        });
   };
   const std::function<bool(std::size_t, std::size_t)> choose = [&](std::size_t container,
@@ -74,6 +74,7 @@ bool SomePlacementExists(const NodeInfo& node, const PodRequest& pod) {
     for (std::size_t i = from; i < node.devices.size(); ++i) {
       const DeviceInfo& info = node.devices[i];
       if (!info.device.healthy || !Accepts(pod.selector, info.device)) continue;
+      if (pod.isolation == Isolation::kMps && !info.device.mps) continue;
       if (pod.topology == Topology::kNuma && !devices.empty() &&
           FindDevice(node, devices[0].uuid)->device.numa_node != info.device.numa_node) {
         continue;
@@ -167,6 +168,43 @@ TEST(FitProperties, MoreCapacityNeverLosesFeasibility) {
     EXPECT_TRUE(Fit(node, pod).fits()) << "a GPU repaired";
   }
   EXPECT_GT(checked, 300);
+}
+
+/// Pods of all isolations come and go, as the extender's cache has it.
+TEST(FitProperties, NoGpuIsEverInTwoModes) {
+  int joined = 0;
+  int refused = 0;
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    NodeInfo node = Node(3);
+    for (DeviceInfo& info : node.devices) info.device.mps = true;
+    std::vector<Reservation> bound;
+    for (int step = 0; step < 60; ++step) {
+      if (!bound.empty() && random.OneIn(3)) {
+        std::swap(bound[static_cast<std::size_t>(random.Below(static_cast<int>(bound.size())))],
+                  bound.back());
+        Release(node, bound.back());
+        bound.pop_back();
+      }
+      PodRequest pod = Pod({App(0, {1, 10, 0, random.Below(3)})});
+      if (random.OneIn(2)) pod.containers.push_back(App(1, {1, 10, 0, 1}));
+      if (random.OneIn(4)) pod.gpu_policy = PlacementPolicy::kSpread;
+      pod.isolation = random.AnIsolation();
+      const auto placement = FindPlacement(node, pod);
+      refused += placement ? 0 : 1;
+      if (!placement) continue;
+      bound.push_back(ReservationOf(*placement, pod));
+      Reserve(node, bound.back());
+      for (const DeviceInfo& info : node.devices) {
+        ASSERT_TRUE(InOneMode(info)) << info.device.uuid;
+        ASSERT_LE(info.used.mps_clients, kMaxMpsClients);
+        joined += info.mps_tenants > 1 ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(joined, 1000) << "MPS pods must share GPUs here";
+  EXPECT_GT(refused, 500);
 }
 
 TEST(FitProperties, WhatDoesNotFitButIsResolvableFitsTheEmptyNode) {

@@ -134,7 +134,7 @@ TEST(Fit, OverCommittedGpusTakeNothingMore) {
 TEST(Fit, ResolvableMeansAnEmptyNodeWouldDo) {
   NodeInfo node = Node(2);
   Use(node, 0, {900, 0});
-  Use(node, 1, {900, 0}, true);
+  Use(node, 1, {900, 0}, Isolation::kExclusive);
   EXPECT_TRUE(Fit(node, OneGpu(500, 0)).resolvable);
   EXPECT_FALSE(Fit(node, OneGpu(1001, 0)).resolvable);
   EXPECT_TRUE(Fit(node, Pod({App(0, {2, 500, 0, 0})})).resolvable);

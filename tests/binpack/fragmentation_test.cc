@@ -57,7 +57,7 @@ TEST(Fragmentation, EmptyFullSickAndMissingGpus) {
   EXPECT_GT(RatioOfNode(Node(1), workload), 0.0) << "no room for several GPUs";
   NodeInfo full = Node(2);
   Use(full, 0, {1000, 100});
-  Use(full, 1, {10, 0}, true);
+  Use(full, 1, {10, 0}, Isolation::kExclusive);
   EXPECT_DOUBLE_EQ(RatioOfNode(full, workload), 0.0) << "nothing is idle";
   NodeInfo sick = Node(1);
   sick.devices[0].device.healthy = false;

@@ -62,6 +62,36 @@ TEST(Explain, NamesWhatIsShortWithNumbers) {
   }
 }
 
+TEST(Explain, ModesOfGpus) {
+  PodRequest mps = OneGpu(10, 10);
+  mps.isolation = Isolation::kMps;
+  PodRequest exclusive = mps;
+  exclusive.isolation = Isolation::kExclusive;
+  const auto why = [](const NodeInfo& node, const PodRequest& pod) {
+    const auto result = Fit(node, pod);
+    EXPECT_TRUE(result.fits() || result.resolvable == node.devices[0].device.mps);
+    return result.shortages;
+  };
+  using Shortages = std::vector<Insufficient>;
+  NodeInfo node = Node(1);
+  EXPECT_EQ(why(node, mps), (Shortages{{Shortage::kMps, 1, 0, 0, 1, 0}}));
+  node.devices[0].device.mps = true;
+  EXPECT_EQ(why(node, mps), Shortages{});
+  NodeInfo in_turns = node;
+  Use(in_turns, 0, {1, 1});
+  EXPECT_EQ(why(in_turns, mps), (Shortages{{Shortage::kMode, 1, 0, 0, 1, 0}}));
+  NodeInfo at_once = node;
+  Use(at_once, 0, {1, 1, 47}, Isolation::kMps);
+  EXPECT_EQ(why(at_once, mps), Shortages{});
+  EXPECT_EQ(why(at_once, OneGpu(1, 0)), (Shortages{{Shortage::kMode, 1, 0, 0, 1, 0}}));
+  EXPECT_EQ(why(at_once, exclusive), (Shortages{{Shortage::kUnshared, 1, 0, 0, 1, 0}}));
+  Use(at_once, 0, {1, 1, 1}, Isolation::kMps);
+  EXPECT_EQ(why(at_once, mps), (Shortages{{Shortage::kMpsClients, 1, 48, 48, 1, 0}}));
+  NodeInfo alone = node;
+  Use(alone, 0, {1, 1}, Isolation::kExclusive);
+  EXPECT_EQ(why(alone, mps), (Shortages{{Shortage::kUnshared, 1, 0, 0, 1, 0}}));
+}
+
 TEST(Explain, HealthAndEmptyNodes) {
   NodeInfo sick = Node(2);
   sick.devices[1].device.healthy = false;

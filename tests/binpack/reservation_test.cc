@@ -51,7 +51,7 @@ TEST(Reservation, FollowsKubernetesRuleForEachGpuAndDimension) {
     const auto got = ReservationOf({c.containers}, Isolation::kShared);
     ASSERT_EQ(got.devices.size(), 1u);
     EXPECT_EQ(got.devices[0].amount, c.want);
-    EXPECT_FALSE(got.exclusive);
+    EXPECT_EQ(got.isolation, Isolation::kShared);
   }
 }
 
@@ -60,7 +60,18 @@ TEST(Reservation, EachGpuIsOnItsOwn) {
                                    On(ContainerKind::kApp, 0, {{"A", 1, 1}, {"B", 2, 2}}),
                                    On(ContainerKind::kApp, 1, {{"B", 3, 3}})}},
                                  Isolation::kExclusive);
-  EXPECT_EQ(got, (Reservation{{{"A", {5, 5}}, {"B", {5, 5}}}, true}));
+  EXPECT_EQ(got, (Reservation{{{"A", {5, 5}}, {"B", {5, 5}}}, Isolation::kExclusive}));
+}
+
+TEST(Reservation, EachContainerIsAClientOfMpsAndInitContainersAreGoneBefore) {
+  using enum ContainerKind;
+  const std::vector<ContainerPlacement> containers = {
+      On(kSidecar, 0, {{"A", 1, 1}}), On(kInit, 1, {{"A", 1, 1}}), On(kInit, 2, {{"A", 1, 1}}),
+      On(kApp, 0, {{"A", 1, 1}}), On(kApp, 1, {{"A", 1, 1}, {"B", 1, 1}})};
+  const auto mps = ReservationOf({containers}, Isolation::kMps);
+  EXPECT_EQ(mps, (Reservation{{{"A", {3, 3, 3}}, {"B", {1, 1, 1}}}, Isolation::kMps}));
+  const auto shared = ReservationOf({containers}, Isolation::kShared);
+  EXPECT_EQ(shared.devices[0].amount, (Amount{3, 3, 0}));
 }
 
 TEST(Reservation, ReleaseUndoesReserveExactly) {
@@ -99,7 +110,7 @@ TEST(Reservation, CpuIsCountedButNeverKeepsAPodAway) {
 
 TEST(Reservation, TellsOfGpusThatAreNotThere) {
   NodeInfo node = Node(1);
-  const Reservation lost{{{"GPU-0", {1, 1}}, {"GPU-77", {1, 1}}}, false};
+  const Reservation lost{{{"GPU-0", {1, 1}}, {"GPU-77", {1, 1}}}, Isolation::kShared};
   EXPECT_EQ(Reserve(node, lost), 1u);
   EXPECT_EQ(node.devices[0].used, (Amount{1, 1}));
   EXPECT_EQ(node.devices[0].tenants, 1);

@@ -33,7 +33,7 @@ TEST(Assignment, WritesTheDocumentedText) {
 TEST(Assignment, ReadsBackWhatItWrote) {
   for (const auto policy :
        {ComputePolicy::kFixedShare, ComputePolicy::kBurstShare, ComputePolicy::kBestEffort}) {
-    for (const auto isolation : {Isolation::kShared, Isolation::kExclusive}) {
+    for (const auto isolation : {Isolation::kShared, Isolation::kExclusive, Isolation::kMps}) {
       for (const auto kind : {ContainerKind::kApp, ContainerKind::kInit, ContainerKind::kSidecar}) {
         auto assignment = Example();
         assignment.compute_policy = policy;
@@ -55,6 +55,21 @@ TEST(Assignment, BindingCarriesRecordDevicesAndLimitsOfEachContainer) {
                   Pair("tessera.dev/i2-limits", "v1 best-effort GPU-a:100:0"),
                   Pair("tessera.dev/c0-devices", "GPU-a,GPU-b"),
                   Pair("tessera.dev/c0-limits", "v1 burst-share GPU-a:3000:50 GPU-b:3000:50")));
+}
+
+TEST(Assignment, WithMpsTheBindingCarriesWhatAClientMayTakeAndTheLibraryHasNoCores) {
+  Assignment assignment = Example();
+  assignment.compute_policy = ComputePolicy::kFixedShare;
+  assignment.isolation = Isolation::kMps;
+  assignment.placement = {{{ContainerKind::kApp, 1, {{"GPU-a", 3000, 50}}}}};
+  EXPECT_THAT(BindingAnnotations(assignment),
+              UnorderedElementsAre(Pair("tessera.dev/assignment", EncodeAssignment(assignment)),
+                                   Pair("tessera.dev/c1-devices", "GPU-a"),
+                                   Pair("tessera.dev/c1-limits", "v1 best-effort GPU-a:3000:0"),
+                                   Pair("tessera.dev/c1-mps-threads", "50"),
+                                   Pair("tessera.dev/c1-mps-memory", "0=3000M")));
+  EXPECT_THAT(EncodeAssignment(assignment), HasSubstr(R"("isolation":"mps")"));
+  EXPECT_THAT(EncodeAssignment(assignment), HasSubstr(R"("cores":50)")) << "the record has them";
 }
 
 TEST(Assignment, ErrorsNameTheField) {

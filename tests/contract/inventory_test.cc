@@ -38,6 +38,15 @@ TEST(Inventory, ReadsBackWhatItWrote) {
   EXPECT_EQ(DecodeInventory(EncodeInventory({})).value_or(Two()), Inventory{});
 }
 
+TEST(Inventory, TellsWhereMpsIsPossibleAndSaysNothingElsewhere) {
+  auto inventory = Two();
+  inventory.gpus[1].mps = true;
+  const std::string text = EncodeInventory(inventory);
+  EXPECT_THAT(text, HasSubstr(R"("numa":0,"healthy":true},)"));
+  EXPECT_THAT(text, HasSubstr(R"("reason":"XID 79","mps":true})"));
+  EXPECT_EQ(DecodeInventory(text).value_or(Two()), inventory);
+}
+
 TEST(Inventory, TextDoesNotDependOnTheOrderOfGpus) {
   auto turned = Two();
   std::swap(turned.gpus[0], turned.gpus[1]);

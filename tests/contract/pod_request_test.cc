@@ -200,6 +200,8 @@ TEST(PodRequest, PoliciesInOurWordsAndInHamis) {
       {R"("nvidia.com/numa-bind":"true")", {}, {}, Topology::kNuma},
       {R"("nvidia.com/numa-bind":"false")"},
       {R"("tessera.dev/isolation":"exclusive")", {}, {}, {}, Isolation::kExclusive},
+      {R"("tessera.dev/isolation":"mps")", {}, {}, {}, Isolation::kMps},
+      {R"("nvidia.com/vgpu-mode":"mps")", {}, {}, {}, Isolation::kMps},
       {R"("nvidia.com/vgpu-mode":"hami-core")"},
   };
   for (const Case& c : cases) {
@@ -299,8 +301,14 @@ TEST(PodRequest, ErrorsNameTheAnnotation) {
        "asks for none"},
       {R"("tessera.dev/gpu-cores":"5","tessera.dev/isolation":"mig")",
        "\"mig\" is not available yet in this version"},
-      {R"("tessera.dev/gpu-cores":"5","tessera.dev/isolation":"mps")",
-       "\"mps\" is not available yet in this version"},
+      {R"("tessera.dev/gpu-memory":"5Mi","tessera.dev/isolation":"mps")",
+       "annotation tessera.dev/isolation: mps needs gpu-cores, which is the percentage of threads "
+       "that a client gets; container \"a\" asks for none"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-count":"2","tessera.dev/isolation":"mps")",
+       "mps gives a container one GPU, because each GPU has an MPS daemon of its own; container "
+       "\"a\" asks for 2"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/compute-policy":"burst-share","tessera.dev/isolation":"mps")",
+       "mps holds fixed shares; remove annotation tessera.dev/compute-policy"},
       {R"("tessera.dev/gpu-cores":"5","tessera.dev/topology":"link")",
        "\"link\" is not available yet in this version"},
       {R"("tessera.dev/gpu-cores":"5","tessera.dev/node-policy":"best")",

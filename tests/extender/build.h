@@ -36,6 +36,18 @@ inline binpack::PodRequest Ask(std::int64_t memory_mib, std::int64_t cores, int 
   return {.containers = {{.name = "c", .gpu = {count, memory_mib, 0, cores}}}};
 }
 
+/// The same with GPUs that take clients of MPS.
+inline void AddMpsNode(Cache& cache, const std::string& name, int gpus) {
+  auto inventory = Gpus(name, gpus);
+  for (auto& gpu : inventory.gpus) gpu.mps = true;
+  cache.SetNode(name, Result<contract::Inventory>(std::move(inventory)));
+}
+inline binpack::PodRequest AskMps(std::int64_t memory_mib, std::int64_t cores) {
+  auto request = Ask(memory_mib, cores);
+  request.isolation = binpack::Isolation::kMps;
+  return request;
+}
+
 inline contract::Assignment Given(const std::string& node, int gpu, std::int64_t memory_mib,
                                   std::int64_t cores) {
   return {.node = node,

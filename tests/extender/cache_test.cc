@@ -266,6 +266,44 @@ TEST_F(CacheTest, ExclusivePodsKeepOthersOut) {
   EXPECT_FALSE(cache_.AssumePod("p", "n", alone));
 }
 
+TEST_F(CacheTest, TheFirstPodFixesTheModeOfAGpuAndTheLastFreesIt) {
+  AddMpsNode(cache_, "n", 1);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", AskMps(10, 10)));
+  ASSERT_TRUE(cache_.AssumePod("q", "n", AskMps(10, 10)));
+  EXPECT_FALSE(cache_.AssumePod("shared", "n", Ask(10, 10)));
+  cache_.RemovePod("p");
+  EXPECT_FALSE(cache_.AssumePod("shared", "n", Ask(10, 10)));
+  cache_.RemovePod("q");
+  ASSERT_TRUE(cache_.AssumePod("shared", "n", Ask(10, 10)));
+  EXPECT_FALSE(cache_.AssumePod("p", "n", AskMps(10, 10)));
+}
+
+TEST_F(CacheTest, TheModeOfAGpuIsThatOfThePodsFoundAtTheStart) {
+  auto given = Given("n", 0, 10, 10);
+  given.isolation = binpack::Isolation::kMps;
+  cache_.AddPod("p", "n", given);
+  AddMpsNode(cache_, "n", 1);
+  EXPECT_FALSE(cache_.AssumePod("shared", "n", Ask(10, 10)));
+  EXPECT_TRUE(cache_.AssumePod("q", "n", AskMps(10, 10)));
+  EXPECT_EQ(Committed(cache_, "n"), (binpack::Amount{20, 20, 2}));
+}
+
+TEST_F(CacheTest, AHoldFixesTheModeForFiltersAndABindOfTheOtherModeEndsItsClaim) {
+  AddMpsNode(cache_, "n", 1);
+  ASSERT_TRUE(cache_.Hold("p", {"n"}, AskMps(10, 10)));
+  EXPECT_FALSE(cache_.Hold("shared", {"n"}, Ask(10, 10))) << "held by a client of MPS";
+  ASSERT_TRUE(cache_.AssumePod("shared", "n", Ask(10, 10))) << "in bind holds are soft";
+  EXPECT_FALSE(cache_.AssumePod("p", "n", AskMps(10, 10))) << "though memory and cores are there";
+}
+
+TEST_F(CacheTest, AGpuThatStopsOfferingMpsKeepsItsClientsAndTakesNoMore) {
+  AddMpsNode(cache_, "n", 1);
+  ASSERT_TRUE(cache_.AssumePod("p", "n", AskMps(10, 10)));
+  AddNode(cache_, "n", 1);
+  EXPECT_FALSE(cache_.AssumePod("q", "n", AskMps(10, 10)));
+  EXPECT_FALSE(cache_.AssumePod("shared", "n", Ask(10, 10)));
+}
+
 /// CPU that counts as used on the node, for commits and for filters.
 std::int64_t CpuCommitted(Cache& cache) {
   return cache.UpdateSnapshot()->Find("n")->committed.cpu_used_milli;

@@ -108,6 +108,21 @@ TEST_F(PreemptTest, TheNodeWhereTheLeastIsLostIsAnswered) {
   EXPECT_EQ(Preempted(Pod("p", 1000), {offered(3, {})[3]})[0].pdb_violations, 3);
 }
 
+TEST_F(PreemptTest, AGpuInAnotherModeIsEmptiedAsAWhole) {
+  AddMpsNode(cache_, "n", 1);
+  Add("a", "n", 0, 100);
+  Add("b", "n", 0, 100);
+  WirePod client = Pod("p", 100);
+  client.request = AskMps(100, 10);
+  EXPECT_THAT(VictimsOn(client, "n", {"x"}), ElementsAre("a", "b", "x"));
+  cache_.RemovePod("a");
+  EXPECT_THAT(Filtered(client, {"n"}), IsEmpty());
+  EXPECT_THAT(Filtered(Pod("in-turns", 100, 0), {"n"}), IsEmpty()) << "p is nominated to it";
+  cache_.RemovePod("b");
+  EXPECT_THAT(Filtered(Pod("in-turns", 100, 0), {"n"}), IsEmpty());
+  EXPECT_THAT(Filtered(client, {"n"}), ElementsAre("n"));
+}
+
 TEST_F(PreemptTest, PodsThatLeaveAnywayAreNotNeeded) {
   AddNode(cache_, "n", 2);
   Add("leaves", "n", 0, 1000, {.priority = kHigh, .terminating = true});

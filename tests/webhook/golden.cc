@@ -26,6 +26,7 @@ Options ReadOptions(std::string_view review) {
   };
   options.delivery = ParseDelivery(text("delivery", "image")).value();
   options.runtime_class = text("runtimeClass", "");
+  options.allow_mps = text("allowMps", "") == "yes";
   options.scheduler_name = text("schedulerName", names::kSchedulerName);
   return options;
 }

@@ -29,7 +29,7 @@ PodRequest Request(GpuRequest gpu) { return {.containers = {{.name = "c", .gpu =
 TEST(RoomOf, RoundsDownAndLeavesOutWhatNobodyCanTake) {
   NodeInfo node = Node("n", 4, "B");
   Reserve(node, On("n-0", 3333, 25));
-  Reserve(node, {.devices = {{"n-1", {1, 1}}}, .exclusive = true});
+  Reserve(node, {.devices = {{"n-1", {1, 1}}}, .isolation = Isolation::kExclusive});
   node.devices[2].device.healthy = false;
   const NodeRoom room = RoomOf(node, {"A", "B"});
   EXPECT_EQ(room.gpus, 4);
@@ -43,9 +43,9 @@ TEST(RoomOf, RoundsDownAndLeavesOutWhatNobodyCanTake) {
 
 TEST(RoomAfter, IsTheRoomOfTheNodeAfterwards) {
   const NodeInfo node = Node("n", 3);
-  for (const bool exclusive : {false, true}) {
+  for (const Isolation isolation : {Isolation::kShared, Isolation::kExclusive}) {
     const Reservation reservation{.devices = {{"n-1", {2500, 40}}, {"n-2", {10000, 100}}},
-                                  .exclusive = exclusive};
+                                  .isolation = isolation};
     NodeInfo placed = node;
     Reserve(placed, reservation);
     EXPECT_EQ(RoomAfter(node, {"A"}, reservation), RoomOf(placed, {"A"}));
