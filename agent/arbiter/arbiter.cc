@@ -14,6 +14,9 @@ constexpr std::uint64_t kNearEndNs = 1'000'000;
 constexpr std::uint64_t kGiveUpNs = 1'000'000;
 /// A container that wants and does not use its window is stopped, or lies: the window ends.
 constexpr std::uint64_t kStartNs = 5'000'000;
+/// So often at least a window ends while others want, whoever is next: a holder that was stopped in
+/// its work is not told from a busy one before.
+constexpr std::uint64_t kUncheckedNs = 1'000'000'000;
 constexpr std::uint64_t kFirstDoubtNs = 20'000'000;
 constexpr unsigned kMostDoublings = 6;  // 1.3 s
 
@@ -162,7 +165,8 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
   const bool same_class = next != nullptr && next->best_effort() == holder_->best_effort();
   const bool first =
       next == nullptr || (same_class ? ahead < next->share.ahead_ns : next->best_effort());
-  if (!first) return;
+  const bool checked = next == nullptr || until_ns_ - opened_ns_ < kUncheckedNs;
+  if (!first || !checked) return;
   until_ns_ += kWindowNs;
   ++windows_total_;
 }
@@ -261,7 +265,9 @@ std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const 
   }
   if (quiet_since_ns_ != 0 && next != nullptr) return now_ns + kQuietLookNs;
   const std::uint64_t near = until_ns_ - kNearEndNs;
-  return std::min(now_ns + kWindowLookNs, now_ns < near ? near : until_ns_);
+  // Who has little to do is done soon.
+  const std::uint64_t pace = std::clamp((now_ns - opened_ns_) / 4, kQuietLookNs, kWindowLookNs);
+  return std::min(now_ns + pace, now_ns < near ? near : until_ns_);
 }
 
 }  // namespace tessera::agent

@@ -91,6 +91,7 @@ void ArbiterThread::TakeContainers() {
       return !listed.contains({uuid, entry.first});
     });
   }
+  std::erase_if(gpus_, [](const auto& entry) { return entry.second.members.empty(); });
 }
 
 void ArbiterThread::Step(Gpu& gpu, std::uint64_t now_ns) {

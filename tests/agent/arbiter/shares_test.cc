@@ -51,5 +51,121 @@ TEST(Arbiter, AnIdleShareIsUsedByTheOther) {
   EXPECT_GE(gpu.Share(0, 10 * kSecond), 97.0);
 }
 
+TEST(Arbiter, AShareThatFallsIdleIsUsedByTheOthers) {
+  SimulatedGpu gpu({{.percent = 30}, {.percent = 70, .to_ns = kStart + 5 * kSecond}});
+  gpu.Run(5 * kSecond);
+  const auto before = gpu.containers()[0].used_ns();
+  gpu.Run(5 * kSecond);
+  EXPECT_GE(gpu.containers()[0].used_ns() - before, 97 * (5 * kSecond) / 100);
+}
+
+std::uint64_t Percentile(std::vector<std::uint64_t> values, double part) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1))];
+}
+
+TEST(Arbiter, BestEffortGetsTheRestAndCostsTheOthersAWindowAtMost) {
+  SimulatedGpu gpu({{.percent = 50, .kernel_ns = 100 * kUs, .period_ns = 10 * kMs},
+                    {.policy = Policy::kBestEffort}});
+  gpu.Run(kRun);
+  const auto& latencies = gpu.containers()[0].latencies_ns();
+  EXPECT_GE(latencies.size(), kRun / (10 * kMs) - 3);
+  EXPECT_LE(Percentile(latencies, 0.99), kWindowNs + kMs);
+  EXPECT_GE(gpu.Share(1, kRun), 78.0);
+}
+
+TEST(Arbiter, BestEffortIsShutOutByThoseThatAlwaysWant) {
+  SimulatedGpu gpu({{.percent = 50}, {.policy = Policy::kBestEffort}, {.percent = 20}});
+  gpu.Run(kRun);
+  EXPECT_LE(gpu.Share(1, kRun), 0.5);
+  EXPECT_NEAR(gpu.Share(0, kRun), 500.0 / 7, 1.5);
+}
+
+TEST(Arbiter, TwoOfBestEffortAreEqual) {
+  SimulatedGpu gpu(
+      {{.policy = Policy::kBestEffort, .kernel_ns = 5 * kMs}, {.policy = Policy::kBestEffort}});
+  gpu.Run(kRun);
+  EXPECT_NEAR(gpu.Share(0, kRun), gpu.Share(1, kRun), 2.0);
+  EXPECT_GE(gpu.Total(kRun), 97.0);
+}
+
+TEST(Arbiter, WhoHasNoShareGetsWhatIsNotPromised) {
+  SimulatedGpu gpu({{.percent = 30}, {.percent = 0}, {.percent = 0}});
+  gpu.Run(kRun);
+  EXPECT_NEAR(gpu.Share(0, kRun), 30, 1.0);
+  EXPECT_NEAR(gpu.Share(1, kRun), 35, 1.0);
+  EXPECT_NEAR(gpu.Share(2, kRun), 35, 1.0);
+}
+
+TEST(Arbiter, FixedSharesLeaveTheRestIdle) {
+  SimulatedGpu gpu({{.policy = Policy::kFixedShare, .percent = 20, .caps_itself = true},
+                    {.policy = Policy::kFixedShare, .percent = 30, .caps_itself = true}});
+  gpu.Run(kRun);
+  EXPECT_NEAR(gpu.Share(0, kRun), 20, 1.0);
+  EXPECT_NEAR(gpu.Share(1, kRun), 30, 1.0);
+}
+
+TEST(Arbiter, AFixedShareIsKeptBesideABurstingOne) {
+  SimulatedGpu gpu(
+      {{.policy = Policy::kFixedShare, .percent = 20, .caps_itself = true}, {.percent = 30}});
+  gpu.Run(kRun);
+  EXPECT_NEAR(gpu.Share(0, kRun), 20, 1.0);
+  EXPECT_GE(gpu.Total(kRun), 97.0);
+}
+
+TEST(Arbiter, WhoComesLateGetsItsShareFromThenOnAndNothingForThePast) {
+  SimulatedGpu gpu(
+      {{.percent = 30}, {.percent = 30}, {.percent = 40, .from_ns = kStart + 10 * kSecond}});
+  gpu.Run(10 * kSecond);
+  const auto before = gpu.containers()[0].used_ns();
+  gpu.Run(400 * kMs);
+  EXPECT_NEAR(gpu.Share(2, 400 * kMs), 40, 12.0);
+  gpu.Run(10 * kSecond - 400 * kMs);
+  EXPECT_NEAR(gpu.Share(2, 10 * kSecond), 40, 1.0);
+  EXPECT_NEAR(100.0 * static_cast<double>(gpu.containers()[0].used_ns() - before) / 10e9, 30, 1.0);
+}
+
+TEST(Arbiter, WhoWaitsForEachKernelGetsWhatItAsksFor) {
+  SimulatedGpu gpu({{.percent = 50, .kernel_ns = 2 * kMs, .think_ns = 300 * kUs}, {.percent = 50}});
+  gpu.Run(kRun);
+  // Its pauses are part of its windows.
+  EXPECT_GE(gpu.Share(0, kRun), 40.0);
+  EXPECT_GE(gpu.Total(kRun), 90.0);
+}
+
+TEST(Arbiter, AStoppedHolderCostsTheOthersPatienceOnce) {
+  SimulatedGpu gpu(
+      {{.percent = 50, .stops_at_ns = kStart + kSecond, .goes_on_at_ns = kStart + 10 * kSecond},
+       {.percent = 50}});
+  gpu.Run(kSecond);
+  const auto before = gpu.containers()[1].used_ns();
+  gpu.Run(9 * kSecond);
+  EXPECT_GE(gpu.containers()[1].used_ns() - before, 9 * kSecond * 95 / 100);
+  const auto at_return = gpu.containers()[0].used_ns();
+  gpu.Run(20 * kSecond);
+  EXPECT_GE(gpu.containers()[0].used_ns() - at_return, 20 * kSecond * 20 / 100);
+}
+
+TEST(Arbiter, AStoppedOneThatWantsIsGivenLittle) {
+  Habits stopped{.percent = 50};
+  stopped.always_wanting = true;
+  stopped.stops_at_ns = kStart;
+  SimulatedGpu gpu({stopped, {.percent = 50}});
+  gpu.Run(kRun);
+  EXPECT_GE(gpu.Share(1, kRun), 97.0);
+}
+
+TEST(Arbiter, WhoLiesLoses) {
+  for (const int lie : {0, 1, 2}) {
+    Habits liar{.percent = 50};
+    liar.always_running = lie == 0;
+    liar.always_wanting = lie == 1;
+    liar.never_running = lie == 2;
+    SimulatedGpu gpu({liar, {.percent = 50}});
+    gpu.Run(kRun);
+    EXPECT_GE(gpu.Share(1, kRun), 45.0) << lie;
+  }
+}
+
 }  // namespace
 }  // namespace tessera::agent::test

@@ -33,6 +33,8 @@ struct Habits {
   std::uint64_t sync_delay_ns = 40 * kUs;  ///< until the gate's thread knows that work has ended
   std::uint64_t stops_at_ns = std::numeric_limits<std::uint64_t>::max();  ///< SIGSTOP
   std::uint64_t goes_on_at_ns = std::numeric_limits<std::uint64_t>::max();
+  /// fixed-share: keeps `percent` of the time by itself, as region/pace.h has it.
+  bool caps_itself = false;
   bool always_running = false;  ///< lies
   bool always_wanting = false;
   bool never_running = false;
@@ -107,16 +109,27 @@ class Container {
   void Gate() {
     if (now_ns_ < next_poll_ns_) return;
     const bool open = now_ns_ < grant_.open_until_ns;
-    if (open && (!pending_.empty() || credit_ns_ > 0)) {
+    if (open && HasCredit() && (!pending_.empty() || credit_ns_ > 0)) {
       LetThrough();
     } else if (running_ && queue_.empty()) {
       Rest(open);
     }
     if (!open) credit_ns_ = 0;
-    wanting_ = !open && !pending_.empty();
+    wanting_ = !open && !pending_.empty() && HasCredit();
     if (!open && !running_) {
       next_poll_ns_ = std::clamp(grant_.likely_open_ns, now_ns_ + 100 * kUs, now_ns_ + kMs);
     }
+  }
+
+  /// Turns of 10 ms of the GPU, and pauses that pay for them.
+  bool HasCredit() {
+    if (!habits_.caps_itself) return true;
+    const std::uint64_t since = std::max(habits_.from_ns, kSecond);
+    const std::uint64_t paid_ns = (now_ns_ - since) * static_cast<unsigned>(habits_.percent) / 100;
+    const std::uint64_t taken_ns = used_ns_ + queue_.size() * habits_.kernel_ns;
+    if (taken_ns >= paid_ns) in_turn_ = false;
+    if (taken_ns + 10 * kMs <= paid_ns) in_turn_ = true;
+    return in_turn_;
   }
 
   /// A round of 4 ms; a further one shortly before its work has ended.
@@ -130,7 +143,8 @@ class Container {
       queue_.push_back({habits_.kernel_ns, pending_.front()});
       credit_ns_ -= static_cast<std::int64_t>(habits_.kernel_ns);
       pending_.pop_front();
-      if (habits_.period_ns == 0 && habits_.think_ns == 0) pending_.push_back(now_ns_);
+      const bool endless = habits_.period_ns == 0 && habits_.think_ns == 0;
+      if (endless && now_ns_ < habits_.to_ns) pending_.push_back(now_ns_);
     }
     if (queue_.empty()) Rest(true);
   }
@@ -152,6 +166,7 @@ class Container {
   std::int64_t credit_ns_ = 0;
   bool wanting_ = false;
   bool running_ = false;
+  bool in_turn_ = false;
   TenantGrant grant_;
   std::uint64_t used_ns_ = 0;
   std::vector<std::uint64_t> latencies_ns_;
@@ -188,6 +203,8 @@ class SimulatedGpu {
   double Share(std::size_t i, std::uint64_t ns) const {
     return 100.0 * static_cast<double>(containers_[i].used_ns()) / static_cast<double>(ns);
   }
+  /// The longest time in which the GPU had nothing to do although somebody waited.
+  std::uint64_t longest_waste_ns() const { return longest_waste_ns_; }
   double Total(std::uint64_t ns) const {
     double sum = 0;
     for (std::size_t i = 0; i < containers_.size(); ++i) sum += Share(i, ns);
@@ -199,6 +216,12 @@ class SimulatedGpu {
     const auto busy = static_cast<std::uint64_t>(
         std::count_if(containers_.begin(), containers_.end(),
                       [](const Container& container) { return container.HasWork(); }));
+    const bool wasted =
+        busy == 0 && std::any_of(containers_.begin(), containers_.end(), [&](const auto& one) {
+          return one.wants() && now_ns_ < one.habits().stops_at_ns;
+        });
+    waste_ns_ = wasted ? waste_ns_ + kTickNs : 0;
+    longest_waste_ns_ = std::max(longest_waste_ns_, waste_ns_);
     for (Container& container : containers_) {
       if (container.HasWork()) container.Work(kTickNs / busy);
     }
@@ -221,6 +244,8 @@ class SimulatedGpu {
   std::vector<TenantGrant> grants_;
   std::uint64_t now_ns_ = kSecond;
   std::uint64_t wake_ns_ = 0;
+  std::uint64_t waste_ns_ = 0;
+  std::uint64_t longest_waste_ns_ = 0;
 };
 
 }  // namespace tessera::agent::test
