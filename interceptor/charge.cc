@@ -59,6 +59,7 @@ void ForgetAllocationsAfterFork() {
   ForgetGraphsAfterFork();
   ForgetContextsAfterFork();
   ForgetContextCreationAfterFork();
+  ForgetLimitSettingAfterFork();
   for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
 }
 
@@ -76,6 +77,7 @@ Place CurrentPlace() {
   if (result != CUDA_SUCCESS) return {.result = result};
   Place place = DevicePlace(device);
   Real().cuCtxGetCurrent(&place.context);
+  place.context = HomeOf(place.context);
   return place;
 }
 
@@ -87,6 +89,12 @@ Place StreamPlace(CUstream stream) {
   const CUresult result = Real().cuStreamGetCtx(stream, &owner);
   if (result != CUDA_SUCCESS) return {.result = result};
   if (owner == current) return CurrentPlace();
+  // A green context may be current to one thread alone.
+  if (CUdevice ordinal = 0; IsGreen(owner, ordinal)) {
+    Place place = DevicePlace(ordinal);
+    place.context = HomeOf(owner);
+    return place;
+  }
   if (const CUresult pushed = Real().cuCtxPushCurrent_v2(owner); pushed != CUDA_SUCCESS) {
     return {.result = pushed};
   }

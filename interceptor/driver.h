@@ -2,7 +2,10 @@
 
 #include <atomic>
 
+#include "common/abi/cuda_green.h"
+#include "common/abi/cuda_legacy.h"
 #include "common/abi/cuda_more.h"
+#include "common/abi/cuda_share.h"
 #include "common/abi/nvml.h"
 
 namespace tessera {

@@ -1,6 +1,9 @@
 #include "interceptor/hook_table.h"
 
+#include "common/abi/cuda_green.h"
+#include "common/abi/cuda_legacy.h"
 #include "common/abi/cuda_more.h"
+#include "common/abi/cuda_share.h"
 #include "common/abi/nvml.h"
 
 namespace tessera {

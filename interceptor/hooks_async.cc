@@ -31,6 +31,13 @@ void Undo(PoolAccount& pool, CUdeviceptr ptr) {
   SettlePoolAnyway(pool);
 }
 
+/// What nobody can be charged for.
+CUresult GiveBack(CUdeviceptr ptr) {
+  const RelaxedCapture relaxed;
+  Real().cuMemFree_v2(ptr);
+  return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 /// The pool may have to grow. Its mutex is held across the driver's call, so that two threads that
 /// make it grow at once do not take each other's growth for theirs.
 template <typename Allocate>
@@ -87,7 +94,8 @@ CUresult AllocateFromStranger(CUmemoryPool handle, const Request<Allocate>& requ
   const CUresult asked =
       Real().cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, *request.ptr);
   PoolAccount* const pool = asked == CUDA_SUCCESS ? PoolOf(handle, ordinal) : nullptr;
-  if (pool == nullptr) return result;
+  if (asked != CUDA_SUCCESS) return result;
+  if (pool == nullptr) return GiveBack(*request.ptr);
   const region::Lock lock(pool->mutex);
   if (!SettlePool(*pool, 0, session::Refusal::kFinal)) {
     Undo(*pool, *request.ptr);
@@ -112,8 +120,9 @@ CUresult AllocateFromCurrent(CUdeviceptr* ptr, std::uint64_t bytes, CUstream str
   const Place place = StreamPlace(stream);
   if (place.result != CUDA_SUCCESS) return place.result;
   PoolAccount* const pool = CurrentPoolOf(place.ordinal);
-  return pool == nullptr ? allocate()
-                         : AllocateBlock(*pool, Request<Allocate>{ptr, bytes, allocate});
+  if (pool != nullptr) return AllocateBlock(*pool, Request<Allocate>{ptr, bytes, allocate});
+  const CUresult result = allocate();
+  return result == CUDA_SUCCESS ? GiveBack(*ptr) : result;
 }
 
 template <typename Allocate>

@@ -3,6 +3,7 @@
 #include "common/abi/cuda_more.h"
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
+#include "interceptor/free_bytes.h"
 #include "interceptor/scope.h"
 
 // Code and static data of modules are charged with what the device has less after loading them. The
@@ -12,17 +13,6 @@ namespace tessera {
 namespace {
 
 constexpr std::uint64_t kLarge = std::uint64_t{16} << 20;
-
-std::uint64_t FreeBytes() {
-  const RelaxedCapture relaxed;
-  std::size_t free = 0;
-  std::size_t total = 0;
-  return Real().cuMemGetInfo_v2(&free, &total) == CUDA_SUCCESS ? free : 0;
-}
-
-std::uint64_t Less(std::uint64_t before, std::uint64_t after) {
-  return before > after ? before - after : 0;
-}
 
 /// `load` asks the driver and leaves the handle in `*module`; `unload` takes it back.
 template <typename Handle, typename Load, typename Unload>

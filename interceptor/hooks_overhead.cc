@@ -2,6 +2,7 @@
 
 #include "common/abi/cuda_more.h"
 #include "interceptor/charge.h"
+#include "interceptor/context_end.h"
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
 #include "interceptor/overhead.h"
@@ -21,18 +22,6 @@ struct Making {
 };
 constinit Making making[region::kMaxDevices];
 
-pthread_mutex_t& MutexOf(CUdevice device) {
-  return making[static_cast<unsigned int>(device) % region::kMaxDevices].mutex;
-}
-
-std::uint64_t Grown(const DeviceBytes& before, const DeviceBytes& after) {
-  // A process that NVML did not list had nothing.
-  const std::uint64_t from = after.of_process && !before.of_process ? 0 : before.bytes;
-  const std::uint64_t grown = after.bytes > from ? after.bytes - from : 0;
-  // More than that, and others took memory of the device while we looked.
-  return grown <= region::kMaxContextBytes ? grown : 0;
-}
-
 Charge ContextCharge(session::DeviceIndex device, std::uint64_t bytes) {
   return {.bytes = bytes, .device = static_cast<std::uint16_t>(device)};
 }
@@ -50,8 +39,7 @@ CUresult CreateMeasured(session::DeviceIndex device, const CUcontext* context, c
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   session::LearnContextBytes(device, bytes);
-  PutContext(*context, ContextCharge(device, bytes));
-  return result;
+  return Settle(ContextLedger(), KeyOf(*context), ContextCharge(device, bytes), undo);
 }
 
 /// REQUIRES: the device's mutex is held.
@@ -65,30 +53,36 @@ CUresult CreateCharged(CUdevice ordinal, const CUcontext* context, const Create&
   if (known == 0) return CreateMeasured(device, context, create, undo);
   if (!session::TryReserve(device, known)) return CUDA_ERROR_OUT_OF_MEMORY;
   const CUresult result = create();
-  if (result == CUDA_SUCCESS) {
-    PutContext(*context, ContextCharge(device, known));
-  } else {
+  if (result != CUDA_SUCCESS) {
     session::Release(device, known);
+    return result;
   }
-  return result;
+  return Settle(ContextLedger(), KeyOf(*context), ContextCharge(device, known), undo);
 }
 
 template <typename Create>
 CUresult CreateContext(const HookScope& scope, CUcontext* context, CUdevice device,
                        const Create& create) {
   if (scope.nested() || context == nullptr || !session::Ready()) return create();
-  const region::Lock lock(MutexOf(device));
+  const region::Lock lock(MakingOf(device));
   return CreateCharged(device, context, create,
                        [&] { return scope.real().cuCtxDestroy_v2(*context); });
 }
 
-bool IsActive(CUdevice device) {
-  unsigned int flags = 0;
-  int active = 0;
-  return Real().cuDevicePrimaryCtxGetState(device, &flags, &active) == CUDA_SUCCESS && active != 0;
+}  // namespace
+
+pthread_mutex_t& MakingOf(CUdevice device) {
+  return making[static_cast<unsigned int>(device) % region::kMaxDevices].mutex;
 }
 
-}  // namespace
+CUresult RetainPrimary(const HookScope& scope, CUcontext* context, CUdevice device) {
+  const auto retain = [&] { return scope.real().cuDevicePrimaryCtxRetain(context, device); };
+  if (PrimaryIsActive(device)) return retain();
+  const region::Lock lock(MakingOf(device));
+  if (PrimaryIsActive(device)) return retain();
+  return CreateCharged(device, context, retain,
+                       [&] { return scope.real().cuDevicePrimaryCtxRelease_v2(device); });
+}
 
 void ForgetContextCreationAfterFork() {
   for (Making& device : making) device.mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -100,13 +94,10 @@ using namespace tessera;
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
   const HookScope scope;
-  const auto retain = [&] { return scope.real().cuDevicePrimaryCtxRetain(context, device); };
-  if (scope.nested() || context == nullptr || !session::Ready() || IsActive(device))
-    return retain();
-  const region::Lock lock(MutexOf(device));
-  if (IsActive(device)) return retain();
-  return CreateCharged(device, context, retain,
-                       [&] { return scope.real().cuDevicePrimaryCtxRelease_v2(device); });
+  if (scope.nested() || context == nullptr || !session::Ready()) {
+    return scope.real().cuDevicePrimaryCtxRetain(context, device);
+  }
+  return RetainPrimary(scope, context, device);
 }
 
 CUresult cuCtxCreate(CUcontext* context, unsigned int flags, CUdevice device) {

@@ -1,7 +1,9 @@
 #include <dlfcn.h>
+#include <stdio.h>
 
 #include "common/abi/cuda.h"
 #include "interceptor/driver.h"
+#include "interceptor/glibc.h"
 #include "interceptor/hook_table.h"
 #include "interceptor/scope.h"
 #include "interceptor/session.h"
@@ -10,6 +12,26 @@
 
 namespace tessera {
 namespace {
+
+/// The newest driver API that the table was compared with.
+constexpr int kKnownVersion = 13010;
+
+/// Is that a later variant of a function of ours, whose parameters may differ? The driver exports
+/// it under a name with the next number.
+bool IsLaterVariant(const char* base, const void* function) {
+  void* const library = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  if (library == nullptr) return false;
+  bool later = false;
+  for (unsigned int number = 2; number < 10 && !later; ++number) {
+    for (const char* flavour : {"", "_ptsz", "_ptds"}) {
+      char name[128];
+      snprintf(name, sizeof(name), "%s_v%u%s", base, number, flavour);
+      later = later || (FindHook(name) == nullptr && RealDlsym()(library, name) == function);
+    }
+  }
+  dlerror();  // what we did not find is nobody else's business
+  return later;
+}
 
 /// Puts our function in the place of the one that the driver found. The driver has checked the
 /// arguments, and its status stands.
@@ -20,7 +42,9 @@ CUresult Redirect(CUresult result, const char* symbol, void** function, int cuda
   }
   void* hook = FindHookFor(symbol, cuda_version, flags);
   if (hook == nullptr) hook = FindHook(symbol);
-  if (hook != nullptr) *function = hook;
+  if (hook == nullptr) return result;
+  if (cuda_version > kKnownVersion && IsLaterVariant(symbol, *function)) return result;
+  *function = hook;
   return result;
 }
 

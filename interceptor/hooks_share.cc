@@ -1,4 +1,4 @@
-#include "common/abi/cuda_more.h"
+#include "common/abi/cuda_share.h"
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
 #include "interceptor/scope.h"
@@ -14,6 +14,16 @@ namespace {
 CUresult Shared(const HookScope& scope, CUmemGenericAllocationHandle handle, CUresult result) {
   if (!scope.nested() && result == CUDA_SUCCESS && session::Ready()) HandleLedger().Keep(handle);
   return result;
+}
+
+/// The same of memory that is named by where it is mapped.
+CUresult SharedMapping(const HookScope& scope, CUdeviceptr ptr, CUresult result) {
+  Charge mapping;
+  if (scope.nested() || result != CUDA_SUCCESS || !session::Ready() ||
+      !MappingLedger().Find(ptr, mapping)) {
+    return result;
+  }
+  return Shared(scope, mapping.owner, result);
 }
 
 }  // namespace
@@ -32,20 +42,32 @@ CUresult cuMulticastBindMem(CUmemGenericAllocationHandle multicast, std::size_t 
                             CUmemGenericAllocationHandle handle, std::size_t offset,
                             std::size_t bytes, unsigned long long flags) {
   const HookScope scope;
-  const CUresult result =
-      scope.real().cuMulticastBindMem(multicast, multicast_offset, handle, offset, bytes, flags);
-  return Shared(scope, handle, result);
+  return Shared(
+      scope, handle,
+      scope.real().cuMulticastBindMem(multicast, multicast_offset, handle, offset, bytes, flags));
+}
+
+CUresult cuMulticastBindMem_v2(CUmemGenericAllocationHandle multicast, CUdevice device,
+                               std::size_t multicast_offset, CUmemGenericAllocationHandle handle,
+                               std::size_t offset, std::size_t bytes, unsigned long long flags) {
+  const HookScope scope;
+  return Shared(scope, handle,
+                scope.real().cuMulticastBindMem_v2(multicast, device, multicast_offset, handle,
+                                                   offset, bytes, flags));
 }
 
 CUresult cuMulticastBindAddr(CUmemGenericAllocationHandle multicast, std::size_t multicast_offset,
                              CUdeviceptr ptr, std::size_t bytes, unsigned long long flags) {
   const HookScope scope;
-  const CUresult result =
-      scope.real().cuMulticastBindAddr(multicast, multicast_offset, ptr, bytes, flags);
-  Charge mapping;
-  if (result != CUDA_SUCCESS || scope.nested() || !session::Ready() ||
-      !MappingLedger().Find(ptr, mapping)) {
-    return result;
-  }
-  return Shared(scope, mapping.owner, result);
+  return SharedMapping(
+      scope, ptr, scope.real().cuMulticastBindAddr(multicast, multicast_offset, ptr, bytes, flags));
+}
+
+CUresult cuMulticastBindAddr_v2(CUmemGenericAllocationHandle multicast, CUdevice device,
+                                std::size_t multicast_offset, CUdeviceptr ptr, std::size_t bytes,
+                                unsigned long long flags) {
+  const HookScope scope;
+  return SharedMapping(
+      scope, ptr,
+      scope.real().cuMulticastBindAddr_v2(multicast, device, multicast_offset, ptr, bytes, flags));
 }

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <atomic>
+
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
 
@@ -9,6 +11,8 @@ namespace tessera {
 namespace {
 
 constinit Ledger contexts;
+constinit Ledger greens;
+constinit std::atomic<unsigned int> green_count = 0;
 
 constexpr unsigned int kMaxListed = 256;
 
@@ -46,16 +50,52 @@ DeviceBytes AskNvml(session::DeviceIndex index) {
   return answer;
 }
 
-void PutContext(CUcontext context, const Charge& charge) {
+std::uint64_t Grown(const DeviceBytes& before, const DeviceBytes& after) {
+  // A process that NVML did not list had nothing.
+  const std::uint64_t from = after.of_process && !before.of_process ? 0 : before.bytes;
+  const std::uint64_t grown = after.bytes > from ? after.bytes - from : 0;
+  // More than that, and others took memory of the device while we looked.
+  return grown <= region::kMaxContextBytes ? grown : 0;
+}
+
+Ledger& ContextLedger() { return contexts; }
+
+bool TakeContext(CUcontext context, Charge& context_itself, Charge& its_limits) {
+  const bool charged = contexts.Take(KeyOf(context), context_itself);
+  return contexts.Take(LimitKey(context), its_limits) || charged;
+}
+
+bool RememberGreen(CUcontext shown, CUdevice ordinal, CUcontext home) {
   Charge replaced;
-  contexts.Insert(KeyOf(context), charge, replaced);
-  Release(replaced);
+  const Charge entry = {.references = static_cast<std::uint32_t>(ordinal), .owner = KeyOf(home)};
+  if (!greens.Insert(KeyOf(shown), entry, replaced)) return false;
+  green_count.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
-bool TakeContext(CUcontext context, Charge& charge) {
-  return contexts.Take(KeyOf(context), charge);
+void ForgetGreen(CUcontext shown) {
+  Charge entry;
+  if (greens.Take(KeyOf(shown), entry)) green_count.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void ForgetContextsAfterFork() { contexts.ForgetAfterFork(); }
+CUcontext HomeOf(CUcontext context) {
+  Charge entry;
+  if (green_count.load(std::memory_order_relaxed) == 0) return context;
+  return greens.Find(KeyOf(context), entry) ? reinterpret_cast<CUcontext>(entry.owner) : context;
+}
+
+bool IsGreen(CUcontext context, CUdevice& ordinal) {
+  Charge entry;
+  if (green_count.load(std::memory_order_relaxed) == 0) return false;
+  if (!greens.Find(KeyOf(context), entry)) return false;
+  ordinal = static_cast<CUdevice>(entry.references);
+  return true;
+}
+
+void ForgetContextsAfterFork() {
+  contexts.ForgetAfterFork();
+  greens.ForgetAfterFork();
+  green_count.store(0, std::memory_order_relaxed);
+}
 
 }  // namespace tessera

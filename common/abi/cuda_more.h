@@ -182,15 +182,6 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* device_ptr, void* ptr, unsign
 CUresult cuMemHostGetFlags(unsigned int* flags, void* ptr);
 CUresult cuPointerGetAttributes(unsigned int count, int* attributes, void** data, CUdeviceptr ptr);
 CUresult cuPointerSetAttribute(const void* value, int attribute, CUdeviceptr ptr);
-CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle handle,
-                                      CUmemAllocationHandleType type, unsigned long long flags);
-CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, void* os_handle,
-                                        CUmemAllocationHandleType type);
-CUresult cuMulticastBindMem(CUmemGenericAllocationHandle multicast, std::size_t multicast_offset,
-                            CUmemGenericAllocationHandle handle, std::size_t offset,
-                            std::size_t bytes, unsigned long long flags);
-CUresult cuMulticastBindAddr(CUmemGenericAllocationHandle multicast, std::size_t multicast_offset,
-                             CUdeviceptr ptr, std::size_t bytes, unsigned long long flags);
 CUresult cuMemSetMemPool(CUmemLocation* location, CUmemAllocationType type, CUmemoryPool pool);
 CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc* access, std::size_t count);
 CUresult cuMemPoolGetAccess(CUmemAccess_flags* flags, CUmemoryPool pool, CUmemLocation* location);

@@ -72,7 +72,7 @@ CUresult Create(CUarray* out, const CUDA_ARRAY3D_DESCRIPTOR& descriptor) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   array->bytes = BytesOf(*array);
-  const CUresult result = Place(current.ctx(), array);
+  const CUresult result = Place(HomeOf(current.ctx()), array);
   if (result == CUDA_SUCCESS) *out = reinterpret_cast<CUarray>(array.get());
   return result;
 }
@@ -95,7 +95,7 @@ CUresult CreateMipmapped(CUmipmappedArray* out, const CUDA_ARRAY3D_DESCRIPTOR* d
     array->levels.push_back(std::move(level));
     next = Halved(next);
   }
-  const CUresult result = Place(current.ctx(), array);
+  const CUresult result = Place(HomeOf(current.ctx()), array);
   if (result == CUDA_SUCCESS) *out = reinterpret_cast<CUmipmappedArray>(array.get());
   return result;
 }

@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "common/abi/cuda_legacy.h"
 #include "common/abi/cuda_more.h"
 #include "sim/cuda/capture.h"
 #include "sim/cuda/driver.h"
@@ -50,11 +53,42 @@ CUresult Destroy(CUcontext handle) {
   if (const CUresult error = Ready()) return error;
   if (handle == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const ContextPtr ctx = TheDriver().contexts.Find(handle);
-  if (ctx == nullptr || ctx->primary) return CUDA_ERROR_INVALID_CONTEXT;
+  if (ctx == nullptr || ctx->primary || ctx->home != nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   DestroyContext(ctx);
   auto& stack = ThreadContexts();
   if (!stack.empty() && stack.back() == ctx) stack.pop_back();
   return CUDA_SUCCESS;
+}
+
+CUresult Attach(CUcontext* out, unsigned int flags) {
+  const Current current;
+  if (!current) return current.error();
+  if (out == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (current->primary || current->home != nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  ++current->attached;
+  *out = Handle(current.ctx());
+  return CUDA_SUCCESS;
+}
+
+CUresult Detach(CUcontext handle) {
+  const Current current;
+  if (!current) return current.error();
+  if (Handle(current.ctx()) != handle || current->primary || current->home != nullptr) {
+    return CUDA_ERROR_INVALID_CONTEXT;
+  }
+  return --current->attached == 0 ? Destroy(handle) : CUDA_SUCCESS;
+}
+
+/// What a limit of this value takes of the device beyond what every context has: stacks for as many
+/// threads as the device runs at once, buffers as they are. When a real driver takes it is a guess.
+std::uint64_t TakenBy(const Device& device, std::size_t limit, std::size_t value) {
+  constexpr std::uint64_t kThreadsOfMultiprocessor = 2048;
+  const std::uint64_t of_one =
+      limit == CU_LIMIT_STACK_SIZE
+          ? static_cast<std::uint64_t>(device.config.sms) * kThreadsOfMultiprocessor
+          : 1;
+  const std::size_t beyond = value - std::min(value, kDefaultLimits[limit]);
+  return RoundUp(beyond * of_one, kVmmGranuleBytes);
 }
 
 }  // namespace
@@ -81,6 +115,8 @@ CUresult cuCtxCreate_v4(CUcontext* ctx, CUctxCreateParams* params, unsigned int 
   return Create(ctx, flags, device, 3020);
 }
 
+CUresult cuCtxAttach(CUcontext* ctx, unsigned int flags) { return Attach(ctx, flags); }
+CUresult cuCtxDetach(CUcontext ctx) { return Detach(ctx); }
 CUresult cuCtxDestroy(CUcontext ctx) { return Destroy(ctx); }
 CUresult cuCtxDestroy_v2(CUcontext ctx) { return Destroy(ctx); }
 CUresult cuCtxPushCurrent(CUcontext ctx) { return Push(ctx); }
@@ -156,7 +192,7 @@ CUresult cuCtxGetLimit(std::size_t* value, CUlimit limit) {
   const auto index = static_cast<std::size_t>(limit);
   if (index > 2)
     return index <= kLastLimit ? CUDA_ERROR_UNSUPPORTED_LIMIT : CUDA_ERROR_INVALID_VALUE;
-  *value = current->limits[index];
+  *value = HomeOf(current.ctx())->limits[index];
   return CUDA_SUCCESS;
 }
 
@@ -166,7 +202,14 @@ CUresult cuCtxSetLimit(CUlimit limit, std::size_t value) {
   const auto index = static_cast<std::size_t>(limit);
   if (index > 2)
     return index <= kLastLimit ? CUDA_ERROR_UNSUPPORTED_LIMIT : CUDA_ERROR_INVALID_VALUE;
-  current->limits[index] = value;
+  Context& home = *HomeOf(current.ctx());
+  const std::lock_guard lock(home.mu);
+  const std::uint64_t before = TakenBy(current.device(), index, home.limits[index]);
+  const std::uint64_t after = TakenBy(current.device(), index, value);
+  if (after > before && !current.device().Reserve(after - before)) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (after < before) current.device().Release(before - after);
+  home.charged_bytes += after - before;
+  home.limits[index] = value;
   return CUDA_SUCCESS;
 }
 

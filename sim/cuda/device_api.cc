@@ -63,6 +63,7 @@ constexpr std::array kAttributes = {
     Attribute{CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
+    Attribute{CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED, 1},
 };
 
 int AttributeOf(const gpu::GpuConfig& config, int attribute) {

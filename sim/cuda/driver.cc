@@ -8,6 +8,7 @@
 #include "sim/cuda/array.h"
 #include "sim/cuda/capture.h"
 #include "sim/cuda/graph.h"
+#include "sim/cuda/green.h"
 #include "sim/cuda/pool.h"
 #include "sim/gpu/environment.h"
 #include "sim/gpu/visible.h"
@@ -131,25 +132,29 @@ Current::Current() : error_(Ready()) {
     return;
   }
   ctx_ = stack.back();
-  if (ctx_->destroyed) {
+  if (ctx_->destroyed || HomeOf(ctx_)->destroyed) {
     error_ = CUDA_ERROR_CONTEXT_IS_DESTROYED;
   } else {
     error_ = static_cast<CUresult>(ctx_->fault->load());
   }
 }
 
+bool ReserveAddresses(Device& device) {
+  if (device.arena.Init(device.config.memory_bytes() * kArenaFactor)) return true;
+  gpu::Complain("no address space for the memory of " + device.config.uuid);
+  return false;
+}
+
 CUresult Activate(Context& ctx, unsigned int flags) {
   Device& device = *ctx.device;
   if (const int fault = device.fault) return static_cast<CUresult>(fault);
   if (!device.state->Attach()) return CUDA_ERROR_OUT_OF_MEMORY;
-  if (!device.arena.Init(device.config.memory_bytes() * kArenaFactor)) {
-    gpu::Complain("no address space for the memory of " + device.config.uuid);
-    return CUDA_ERROR_OUT_OF_MEMORY;
-  }
+  if (!ReserveAddresses(device)) return CUDA_ERROR_OUT_OF_MEMORY;
   const std::uint64_t cost = device.config.context_mib << 20;
   if (!device.Reserve(cost)) return CUDA_ERROR_OUT_OF_MEMORY;
   ctx.charged_bytes = cost;
   ctx.flags = flags;
+  for (std::size_t i = 0; i < kDefaultLimits.size(); ++i) ctx.limits[i] = kDefaultLimits[i];
   ctx.fault->store(0);
   ctx.destroyed = false;
   return CUDA_SUCCESS;
@@ -163,9 +168,6 @@ ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigne
   ctx->api_version = api_version;
   error = Activate(*ctx, flags);
   if (error != CUDA_SUCCESS) return nullptr;
-  ctx->limits[CU_LIMIT_STACK_SIZE] = 1024;
-  ctx->limits[CU_LIMIT_PRINTF_FIFO_SIZE] = 1 << 20;
-  ctx->limits[CU_LIMIT_MALLOC_HEAP_SIZE] = 8 << 20;
   ctx->legacy = std::make_shared<Stream>();
   ctx->legacy->ctx = ctx;
   ctx->legacy->legacy = true;
@@ -247,6 +249,7 @@ std::uint64_t SubmitTo(Context& ctx, Stream& stream, Operation operation, CUgrap
   const std::uint64_t number = ctx.device->engine->Submit(std::move(operation));
   Raise(stream.last, number);
   Raise(ctx.last, number);
+  if (ctx.home != nullptr) Raise(ctx.home->last, number);
   if ((stream.flags & CU_STREAM_NON_BLOCKING) == 0) Raise(ctx.last_blocking, number);
   return number;
 }

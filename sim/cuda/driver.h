@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -18,6 +19,8 @@ namespace tessera::sim::cuda {
 
 struct Graph;
 struct GraphExec;
+struct GreenContext;
+struct ResourceDesc;
 struct Array;
 
 /// A visible GPU. Constant after cuInit but for what `mu` guards.
@@ -64,6 +67,8 @@ struct Driver {
   Table<Array> arrays;
   Table<Graph> graphs;
   Table<GraphExec> graph_execs;
+  Table<GreenContext> green_contexts;
+  Table<ResourceDesc> resource_descs;
   AddressMap memory;
   std::atomic<std::uint64_t> next_stream_id{16};
 };
@@ -99,6 +104,11 @@ class Current {
   ContextPtr ctx_;
 };
 
+/// By CUlimit, as a new context has them.
+inline constexpr std::array<std::size_t, 3> kDefaultLimits = {1024, 1 << 20, 8 << 20};
+
+/// Address space for the device's memory; at once where it is there. Complains where there is none.
+bool ReserveAddresses(Device& device);
 /// A new context on `device` that has charged its memory; null with `error` as of Activate.
 ContextPtr MakeContext(Device& device, bool primary, unsigned int flags, unsigned int api_version,
                        CUresult& error);

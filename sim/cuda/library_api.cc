@@ -74,7 +74,8 @@ CUresult cuLibraryGetModule(CUmodule* out, CUlibrary handle) {
   const ModulePtr library = TheDriver().libraries.Find(handle);
   if (library == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   ModulePtr module;
-  if (const CUresult error = LoadModule(current.ctx(), library->image, module)) return error;
+  if (const CUresult error = LoadModule(HomeOf(current.ctx()), library->image, module))
+    return error;
   *out = reinterpret_cast<CUmodule>(module.get());
   return CUDA_SUCCESS;
 }

@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 
 #include "sim/cuda/driver.h"
+#include "sim/cuda/ipc.h"
 #include "sim/cuda/pool.h"
+#include "sim/cuda/shared_pages.h"
 
 namespace tessera::sim::cuda {
 namespace {
@@ -68,6 +70,8 @@ bool Arena::Init(std::uint64_t bytes) {
   madvise(start, bytes, MADV_DONTDUMP);
   free_.Add(reinterpret_cast<std::uint64_t>(start), bytes);
   ready_ = true;
+  start_ = reinterpret_cast<CUdeviceptr>(start);
+  bytes_ = bytes;
   return true;
 }
 
@@ -167,7 +171,7 @@ std::optional<CUdeviceptr> AllocateDevice(const ContextPtr& ctx, std::size_t byt
                           .reserved = reserved,
                           .kind = kind,
                           .device = &device,
-                          .ctx = ctx});
+                          .ctx = HomeOf(ctx)});
   return base;
 }
 
@@ -180,11 +184,18 @@ void ReleaseAllocation(const Allocation& allocation) {
     case MemoryKind::kPool:
       PoolGive(*allocation.pool, allocation);
       return;
+    case MemoryKind::kImported:
+      ForgetImport(allocation.base);
+      [[fallthrough]];
+    case MemoryKind::kPoolImported:
+      UnmapShared(allocation.base, allocation.reserved);
+      return;
     case MemoryKind::kGraph:
     case MemoryKind::kRegistered:
     case MemoryKind::kVmm:
       return;
     default:
+      ForgetExport(allocation);
       allocation.device->arena.Give(allocation.base, allocation.reserved);
   }
   if (allocation.kind != MemoryKind::kHost) allocation.device->Release(allocation.reserved);

@@ -43,14 +43,31 @@ class Arena {
   bool Init(std::uint64_t bytes);
   std::optional<CUdeviceptr> Take(std::uint64_t bytes);
   void Give(CUdeviceptr ptr, std::uint64_t bytes);
+  /// REQUIRES: Init() succeeded.
+  CUdeviceptr start() const { return start_; }
+  std::uint64_t bytes() const { return bytes_; }
 
  private:
   std::mutex mu_;
   Extents free_;
   bool ready_ = false;
+  CUdeviceptr start_ = 0;
+  std::uint64_t bytes_ = 0;
 };
 
-enum class MemoryKind { kDevice, kLow, kManaged, kPool, kGraph, kGlobal, kVmm, kHost, kRegistered };
+enum class MemoryKind {
+  kDevice,
+  kLow,
+  kManaged,
+  kPool,
+  kGraph,
+  kGlobal,
+  kVmm,
+  kHost,
+  kRegistered,
+  kImported,      ///< cuIpcOpenMemHandle
+  kPoolImported,  ///< cuMemPoolImportPointer
+};
 
 struct Pool;
 

@@ -48,7 +48,8 @@ CUresult Free(CUdeviceptr ptr) {
   owner->device->engine->Wait(owner->last);
   const auto taken = TheDriver().memory.Take(ptr, [](const Allocation& allocation) {
     return allocation.kind == MemoryKind::kDevice || allocation.kind == MemoryKind::kLow ||
-           allocation.kind == MemoryKind::kManaged || allocation.kind == MemoryKind::kPool;
+           allocation.kind == MemoryKind::kManaged || allocation.kind == MemoryKind::kPool ||
+           allocation.kind == MemoryKind::kPoolImported;
   });
   if (!taken) return CUDA_ERROR_INVALID_VALUE;
   ReleaseAllocation(*taken);

@@ -22,7 +22,8 @@ CUresult Load(CUmodule* out, const void* image) {
   PtxImage outline;
   if (const CUresult error = ReadImage(image, outline)) return error;
   ModulePtr module;
-  if (const CUresult error = LoadModule(current.ctx(), std::move(outline), module)) return error;
+  if (const CUresult error = LoadModule(HomeOf(current.ctx()), std::move(outline), module))
+    return error;
   *out = Handle(module);
   return CUDA_SUCCESS;
 }

@@ -31,7 +31,12 @@ struct Context {
   unsigned int api_version = 3020;
   Fault fault = std::make_shared<std::atomic<int>>(0);
   std::atomic<bool> destroyed{false};
-  std::uint64_t charged_bytes = 0;
+  std::atomic<std::uint64_t> charged_bytes{0};
+  std::atomic<unsigned int> attached{1};  ///< cuCtxCreate and cuCtxAttach, less cuCtxDetach
+  std::shared_ptr<Context>
+      home;               ///< of a green context: its device's primary one, which has all objects
+  void* green = nullptr;  ///< of a green context: its handle as such
+  int sms = 0;            ///< of a green context: what it has of the device
   std::array<std::size_t, 16> limits{};
   std::atomic<std::uint64_t> last{0};           ///< last operation submitted by any stream
   std::atomic<std::uint64_t> last_blocking{0};  ///< ... by one that orders with the null stream
@@ -40,6 +45,11 @@ struct Context {
   std::map<std::thread::id, std::shared_ptr<Stream>> per_thread;
 };
 using ContextPtr = std::shared_ptr<Context>;
+
+/// The context that memory and code belong to while this one is current.
+inline const ContextPtr& HomeOf(const ContextPtr& ctx) {
+  return ctx->home != nullptr ? ctx->home : ctx;
+}
 
 struct Stream {
   std::weak_ptr<Context> ctx;
@@ -72,11 +82,19 @@ struct Event {
 using EventPtr = std::shared_ptr<Event>;
 
 struct Module;
+/// What cuFuncSet* and cuParamSet* have set for cuLaunch*.
+struct LegacyLaunch {
+  unsigned int block[3] = {1, 1, 1};
+  unsigned int shared_bytes = 0;
+  std::size_t bytes = 0;  ///< of the parameters
+  std::array<unsigned char, 4096> parameters{};
+};
 struct Function {
   std::weak_ptr<Context> ctx;
   PtxEntry entry;
   CUmodule module = nullptr;
   std::atomic<unsigned int> shared_limit_bytes{49152};  ///< dynamic shared memory of a launch
+  LegacyLaunch legacy;
   bool contextless = false;  ///< a kernel of a CUlibrary: runs in whatever context is current
 };
 using FunctionPtr = std::shared_ptr<Function>;

@@ -1,8 +1,12 @@
 #include "sim/cuda/pool.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "sim/cuda/driver.h"
+#include "sim/cuda/shared_pages.h"
 
 namespace tessera::sim::cuda {
 namespace {
@@ -15,6 +19,12 @@ bool Grow(Pool& pool, std::uint64_t bytes) {
   }
   if (!pool.device->Reserve(chunk)) return false;
   const auto base = pool.device->arena.Take(chunk);
+  if (base && pool.fd >= 0 &&
+      !BackByFile(*base, chunk, pool.fd, *base - pool.device->arena.start())) {
+    pool.device->arena.Give(*base, chunk);
+    pool.device->Release(chunk);
+    return false;
+  }
   if (!base) {
     pool.device->Release(chunk);
     return false;
@@ -35,11 +45,29 @@ void PoolTrimLocked(Pool& pool, std::uint64_t keep_bytes) {
       ++it;
       continue;
     }
+    if (pool.fd >= 0) {
+      BackByNothing(base, bytes);
+      fallocate(pool.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                static_cast<off_t>(base - pool.device->arena.start()), static_cast<off_t>(bytes));
+    }
     pool.device->arena.Give(base, bytes);
     pool.device->Release(bytes);
     pool.reserved_bytes -= bytes;
     it = pool.chunks.erase(it);
   }
+}
+
+Pool::~Pool() {
+  if (fd >= 0) close(fd);
+}
+
+std::string PoolFileName(const Device& device) { return "tessera-sim-pool-" + device.config.uuid; }
+
+bool MakeShareable(Pool& pool) {
+  Device& device = *pool.device;
+  if (!ReserveAddresses(device)) return false;
+  pool.fd = MakePages(PoolFileName(device), device.arena.bytes());
+  return pool.fd >= 0;
 }
 
 std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const ContextPtr& ctx,
@@ -65,7 +93,7 @@ std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const
                           .reserved = reserved,
                           .kind = MemoryKind::kPool,
                           .device = pool->device,
-                          .ctx = ctx,
+                          .ctx = HomeOf(ctx),
                           .pool = pool});
   return base;
 }

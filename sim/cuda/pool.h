@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "sim/cuda/memory.h"
 
@@ -21,6 +22,8 @@ struct Pool {
   Device* device = nullptr;
   bool is_default = false;
   std::uint64_t limit_bytes = 0;  ///< maxSize of its properties, 0: the device's size
+  int fd = -1;            ///< of one that may be shared: its memory, at the offsets of the arena
+  bool imported = false;  ///< another process's: gives no memory
 
   std::mutex mu;  ///< guards the rest
   Extents free;
@@ -32,7 +35,17 @@ struct Pool {
   std::uint64_t used_high_bytes = 0;
   int reuse[3] = {1, 1, 1};
   bool destroyed = false;
+
+  Pool() = default;
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  ~Pool();
 };
+
+/// What the memory file of a device's shareable pools is called.
+std::string PoolFileName(const Device& device);
+/// Backs a new pool by a memory file; false: there is none to be had.
+bool MakeShareable(Pool& pool);
 
 /// A block of the pool, in the address map. Null: out of memory.
 std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const ContextPtr& ctx,

@@ -29,7 +29,7 @@ CUresult Allocate(CUdeviceptr* out, std::size_t bytes, const CUmemoryPool* handl
   std::shared_ptr<Pool> pool;
   if (handle != nullptr) {
     pool = TheDriver().pools.Find(*handle);
-    if (pool == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (pool == nullptr || pool->imported) return CUDA_ERROR_INVALID_VALUE;
   } else {
     const auto owner = found->ctx.lock();
     Device& device = *owner->device;
@@ -60,7 +60,8 @@ CUresult Free(CUdeviceptr ptr, CUstream stream, bool per_thread) {
     return FreeGraphBlock(*block) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
   }
   const auto taken = TheDriver().memory.Take(ptr, [](const Allocation& allocation) {
-    return allocation.kind == MemoryKind::kPool || allocation.kind == MemoryKind::kDevice;
+    return allocation.kind == MemoryKind::kPool || allocation.kind == MemoryKind::kDevice ||
+           allocation.kind == MemoryKind::kPoolImported;
   });
   if (!taken) return CUDA_ERROR_INVALID_VALUE;
   // The stream's own memory can be used again at once; the device's goes back in stream order.
@@ -167,7 +168,7 @@ CUresult cuDeviceSetMemPool(CUdevice ordinal, CUmemoryPool handle) {
   if (device == nullptr) return error;
   const auto pool = GetPool(handle, error);
   if (pool == nullptr) return error;
-  if (pool->device != device) return CUDA_ERROR_INVALID_VALUE;
+  if (pool->device != device || pool->imported) return CUDA_ERROR_INVALID_VALUE;
   const std::lock_guard lock(device->mu);
   device->current_pool = pool;
   return CUDA_SUCCESS;
@@ -179,12 +180,14 @@ CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* props) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   if (props->location.type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_NOT_SUPPORTED;
-  if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
+  const bool shareable = props->handleTypes == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  if (!shareable && props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
   Device* device = FindDevice(props->location.id);
   if (device == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   auto pool = std::make_shared<Pool>();
   pool->device = device;
   pool->limit_bytes = RoundUp(props->maxSize, kPoolChunkBytes);
+  if (shareable && !MakeShareable(*pool)) return CUDA_ERROR_OUT_OF_MEMORY;
   *out = Handle(pool);
   TheDriver().pools.Add(std::move(pool));
   return CUDA_SUCCESS;

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "common/abi/cuda_green.h"
+#include "common/abi/cuda_legacy.h"
 #include "common/abi/cuda_more.h"
+#include "common/abi/cuda_share.h"
 #include "sim/cuda/driver.h"
 
 namespace tessera::sim::cuda {

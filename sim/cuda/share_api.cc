@@ -1,4 +1,4 @@
-#include "common/abi/cuda_more.h"
+#include "common/abi/cuda_share.h"
 #include "sim/cuda/driver.h"
 #include "sim/cuda/vmm.h"
 

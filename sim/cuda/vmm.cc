@@ -76,6 +76,16 @@ Vmm& TheVmm() {
   return vmm;
 }
 
+void WaitForTeam(Vmm& vmm, std::unique_lock<std::mutex>& lock,
+                 CUmemGenericAllocationHandle handle) {
+  vmm.joined.wait(lock, [&] {
+    const auto found = vmm.handles.find(handle);
+    if (found == vmm.handles.end() || found->second.multicast == nullptr) return true;
+    const Multicast& multicast = *found->second.multicast;
+    return multicast.devices.size() == multicast.team_size;
+  });
+}
+
 bool IsReserved(const Vmm& vmm, CUdeviceptr address, std::size_t bytes) {
   const auto next = vmm.reservations.upper_bound(address);
   if (next == vmm.reservations.begin()) return false;

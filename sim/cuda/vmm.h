@@ -1,9 +1,11 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "common/abi/cuda.h"
 #include "sim/cuda/objects.h"
@@ -13,7 +15,7 @@ namespace tessera::sim::cuda {
 /// Physical memory of cuMemCreate: charged while a handle or a mapping holds it. Backed by a memory
 /// file, so that two mappings show the same bytes.
 struct Physical {
-  Device* device = nullptr;
+  Device* device = nullptr;  ///< of a multicast object: null until a device was added
   std::size_t bytes = 0;
   int fd = -1;
   CUmemAllocationProp prop{};
@@ -35,10 +37,28 @@ int ExportPhysical(Physical& physical);
 /// The memory behind such a descriptor; null: it is none.
 std::shared_ptr<Physical> ImportPhysical(int fd);
 
+/// What of a device's memory a multicast object holds.
+struct Binding {
+  Device* device = nullptr;
+  std::size_t offset = 0;  ///< in the multicast object
+  std::size_t bytes = 0;
+  std::shared_ptr<Physical> physical;
+};
+
+/// cuMulticastCreate's. What is bound stays alive with it; that a store reaches all of it is not
+/// simulated.
+struct Multicast {
+  unsigned int team_size = 0;
+  std::vector<Device*> devices;
+  std::vector<Binding> bindings;
+};
+
 /// A handle of cuMemCreate and how often it was given out.
 struct Handle {
   std::shared_ptr<Physical> physical;
   unsigned int references = 0;
+  std::shared_ptr<Multicast> multicast =
+      nullptr;  ///< it is one; its `physical` is an address range
 };
 
 /// One cuMemMap.
@@ -51,7 +71,8 @@ struct Mapping {
 
 /// Reservations, handles and mappings of a process. Thread-safe by its mutex.
 struct Vmm {
-  std::mutex mu;  ///< guards the rest
+  std::mutex mu;                   ///< guards the rest
+  std::condition_variable joined;  ///< a device was added to a multicast object
   std::map<CUdeviceptr, std::size_t> reservations;
   std::map<CUmemGenericAllocationHandle, Handle> handles;
   std::map<CUdeviceptr, Mapping> mappings;
@@ -85,4 +106,7 @@ bool ForMappings(Vmm& vmm, CUdeviceptr address, std::size_t bytes, Visitor visit
   }
   return true;
 }
+/// Returns once every device of a multicast object was added to it, at once for any other handle.
+/// `lock` is of vmm.mu, held before and after.
+void WaitForTeam(Vmm& vmm, std::unique_lock<std::mutex>& lock, CUmemGenericAllocationHandle handle);
 }  // namespace tessera::sim::cuda

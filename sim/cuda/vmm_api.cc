@@ -67,7 +67,8 @@ CUresult Map(CUdeviceptr address, std::size_t bytes, std::size_t offset,
              CUmemGenericAllocationHandle handle, unsigned long long flags) {
   if (const CUresult error = Ready()) return error;
   Vmm& vmm = TheVmm();
-  const std::lock_guard lock(vmm.mu);
+  std::unique_lock lock(vmm.mu);
+  WaitForTeam(vmm, lock, handle);
   const auto found = vmm.handles.find(handle);
   if (found == vmm.handles.end() || bytes == 0 || !IsAligned(address) || !IsAligned(bytes) ||
       flags != 0) {

@@ -96,6 +96,8 @@ Result<int> SetGpuKey(const Pair& pair, GpuConfig& gpu) {
     TESSERA_TRY(gpu.memory_mib, ReadNumber<std::uint64_t>(pair, 1, kMaxMemoryMib));
   } else if (pair.key == "context_mib") {
     TESSERA_TRY(gpu.context_mib, ReadNumber<std::uint64_t>(pair, 0, kMaxMemoryMib));
+  } else if (pair.key == "green_mib") {
+    TESSERA_TRY(gpu.green_mib, ReadNumber<std::uint64_t>(pair, 0, kMaxMemoryMib));
   } else if (pair.key == "sms") {
     TESSERA_TRY(gpu.sms, ReadNumber<int>(pair, 1, 1024));
   } else if (pair.key == "numa") {

@@ -19,6 +19,7 @@ struct GpuConfig {
   std::string model = "Tessera Simulated GPU";
   std::uint64_t memory_mib = 0;
   std::uint64_t context_mib = 0;  ///< what each context of each process costs
+  std::uint64_t green_mib = 0;    ///< what a green context costs beside its primary context
   int sms = 108;
   int numa = 0;  ///< -1: no NUMA node
   int cc_major = 9;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/abi/cuda_more.h"
+#include "common/abi/cuda_share.h"
 
 namespace {
 

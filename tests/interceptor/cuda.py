@@ -169,3 +169,74 @@ def get_last(name, *args):
     value = c_ulonglong()
     check(name, *args, byref(value))
     return value.value
+
+
+class MulticastProp(ctypes.Structure):
+    _fields_ = [("devices", c_uint), ("size", c_size_t), ("handle_types", c_ulonglong), ("flags", c_ulonglong)]
+
+
+def make_team(size, *devices):
+    """A multicast object that these devices have joined."""
+    team = get("cuMulticastCreate", byref(MulticastProp(len(devices), size)))
+    for device in devices:
+        check("cuMulticastAddDevice", team, device)
+    return team
+
+
+def create(size, device=0, handle_types=0):
+    prop = AllocationProp(type=1, handle_types=handle_types, location=Location(1, device))
+    return get("cuMemCreate", size, byref(prop), 0)
+
+
+def mapped(handle, size):
+    place = get("cuMemAddressReserve", size, 0, 0, 0)
+    check("cuMemMap", place, size, 0, handle, 0)
+    return place
+
+
+class IpcHandle(ctypes.Structure):
+    _fields_ = [("reserved", ctypes.c_char * 64)]
+
+
+def ipc_handle(ptr):
+    handle = IpcHandle()
+    check("cuIpcGetMemHandle", byref(handle), ptr)
+    return bytes(handle)
+
+
+def ipc_open(handle, name="cuIpcOpenMemHandle_v2"):
+    """(result, pointer)"""
+    ptr = c_ulonglong()
+    return getattr(driver, name)(byref(ptr), IpcHandle.from_buffer_copy(handle), c_uint(1)), ptr.value
+
+
+class DevResource(ctypes.Structure):
+    _fields_ = [("type", c_int), ("padding", ctypes.c_ubyte * 92), ("sms", c_uint), ("rest", ctypes.c_ubyte * 44)]
+
+
+def sm_desc(sms, device=0):
+    """For cuGreenCtxCreate: so many multiprocessors."""
+    all_of_it, part, count = DevResource(), DevResource(), c_uint(1)
+    check("cuDeviceGetDevResource", device, byref(all_of_it), 1)
+    check("cuDevSmResourceSplitByCount", byref(part), byref(count), byref(all_of_it), None, 0, sms)
+    return get("cuDevResourceGenerateDesc", byref(part), 1)
+
+
+def green(sms=8, device=0):
+    """(handle, the context that shows it)"""
+    handle = get("cuGreenCtxCreate", sm_desc(sms, device), device, 1)
+    return handle, get("cuCtxFromGreenCtx", handle)
+
+
+PTX = b""".version 6.0
+.target sm_52
+.address_size 64
+.visible .entry noop()
+{
+  ret;
+}
+.visible .entry spin(.param .u64 ns)
+{
+  ret;
+}
+"""

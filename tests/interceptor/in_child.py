@@ -1,5 +1,6 @@
 """Test cases whose bodies run in a process of their own, under libtessera.so and the simulated driver."""
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ GPUS = ["GPU-aaaaaaaa-0000-0000-0000-00000000000" + str(i) for i in range(3)]
 class Container(unittest.TestCase):
     """A folder for limits, region and simulated GPUs; environment of its processes."""
     gpu_options = ""
+    driver_line = ""
     limit_mib = 256
 
     def setUp(self):
@@ -20,6 +22,7 @@ class Container(unittest.TestCase):
         for name in ["region", "state"]:
             os.makedirs(f"{self.folder}/{name}")
         with open(f"{self.folder}/gpus", "w") as file:
+            file.write(self.driver_line)
             for uuid in GPUS:
                 file.write(f"gpu uuid={uuid} memory_mib=4096 {self.gpu_options}\n")
         self.env = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": f"{self.build}/lib/sim", "PYTHONDONTWRITEBYTECODE": "1",
@@ -36,6 +39,14 @@ class Container(unittest.TestCase):
         code = "import cuda, ctypes, os, sys\nfrom cuda import *\n" + limit + body
         return subprocess.Popen([sys.executable, "-c", code], env=env, text=True, stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def launches(self):
+        """Of all processes on all GPUs, as the region tells: its lanes stand at its end, slot by slot."""
+        slots, devices, lane = 128, 16, 128
+        with open(f"{self.folder}/region/region", "rb") as file:
+            lanes = file.read()[-slots * devices * lane:]
+        return sum(struct.unpack_from("<Q", lanes, at + 64)[0] + sum(struct.unpack_from("<4Q", lanes, at + 80))
+                   for at in range(0, len(lanes), lane))
 
     def run_body(self, body, preload=True, **env):
         """Ends with what the body printed; fails with its traceback."""

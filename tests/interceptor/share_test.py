@@ -25,6 +25,8 @@ assert free_bytes() == before
 
 
 class Sharing(in_child.Container):
+    driver_line = "driver cuda=13010\n"
+
     def test_an_importer_in_the_container_is_charged_nothing(self):
         self.run_body(MAKE + f"""
 import subprocess
@@ -72,6 +74,130 @@ assert call("cuMemRelease", handle) == INVALID_VALUE
 assert free_bytes() == LIMIT
 """)
 
+    def test_memory_that_is_opened_by_ipc_is_the_makers(self):
+        """Opened twice, closed as often, freed by its maker."""
+        maker = self.spawn("""
+start()
+ptr = alloc(64 * MIB)
+print(ipc_handle(ptr).hex(), flush=True)
+sys.stdin.readline()
+check("cuMemFree_v2", ptr)
+assert free_bytes() == LIMIT
+print("freed", flush=True)
+sys.stdin.readline()
+""")
+        self.run_body(f"""
+start()
+handle = bytes.fromhex("{maker.stdout.readline().strip()}")
+assert free_bytes() == LIMIT - 64 * MIB
+for name in ["cuIpcOpenMemHandle", "cuIpcOpenMemHandle_v2"]:
+    result, ptr = ipc_open(handle, name)
+    assert result == OK and ipc_open(handle, name) == (OK, ptr)
+    assert free_bytes() == LIMIT - 64 * MIB, "an import is charged nothing"
+    assert call("cuMemFree_v2", ptr) != OK, "it is not ours to free"
+    check("cuIpcCloseMemHandle", ptr)
+    check("cuIpcCloseMemHandle", ptr)
+    assert call("cuIpcCloseMemHandle", ptr) != OK
+    assert free_bytes() == LIMIT - 64 * MIB, "its maker has it"
+held = fill(64 * MIB)
+assert len(held) == 3
+assert ipc_open(handle)[0] == OK, "and nothing stands in the way of it"
+check("cuDevicePrimaryCtxReset_v2", 0)
+use(0)
+assert free_bytes() == LIMIT - 64 * MIB
+""")
+        maker.stdin.write("\n")
+        maker.stdin.flush()
+        self.assertEqual(maker.stdout.readline(), "freed\n")
+        maker.communicate()
+
+    def test_an_importer_returns_nothing_when_its_maker_has_died(self):
+        maker = self.spawn("""
+start()
+print(ipc_handle(alloc(64 * MIB)).hex(), flush=True)
+sys.stdin.readline()
+""")
+        importer = self.spawn(f"""
+start()
+result, ptr = ipc_open(bytes.fromhex("{maker.stdout.readline().strip()}"))
+assert result == OK
+own = alloc(32 * MIB)
+print("open", flush=True)
+sys.stdin.readline()
+assert free_bytes() == LIMIT - 32 * MIB, "what was the maker's went with it"
+check("cuIpcCloseMemHandle", ptr)
+assert free_bytes() == LIMIT - 32 * MIB
+check("cuMemFree_v2", own)
+assert free_bytes() == LIMIT
+""")
+        self.assertEqual(importer.stdout.readline(), "open\n")
+        maker.kill()
+        maker.communicate()
+        _, errors = importer.communicate("\n")
+        self.assertEqual((importer.returncode, errors), (0, ""))
+
+    def test_a_pool_that_is_shared_is_paid_for_by_its_maker(self):
+        self.run_body("""
+import subprocess
+start()
+props = cuda.PoolProps(alloc_type=1, handle_types=1, location=cuda.Location(1, 0))
+pool = get("cuMemPoolCreate", byref(props))
+fd = c_int()
+check("cuMemPoolExportToShareableHandle", byref(fd), pool, 1, 0)
+ptr = get("cuMemAllocFromPoolAsync", 20 * MIB, pool, 0)
+data = cuda.IpcHandle()
+check("cuMemPoolExportPointer", byref(data), ptr)
+assert free_bytes() == LIMIT - 32 * MIB
+subprocess.run([sys.executable, "-c", IMPORTER, str(fd.value), bytes(data).hex()], check=True, pass_fds=[fd.value])
+assert free_bytes() == LIMIT - 32 * MIB, "the importer has freed its view, and not the memory"
+check("cuMemFreeAsync", ptr, 0)
+check("cuCtxSynchronize")
+check("cuMemPoolDestroy", pool)
+assert free_bytes() == LIMIT
+""".replace("IMPORTER", repr("""
+import sys
+from cuda import *
+start()
+before = free_bytes()
+pool = get("cuMemPoolImportFromShareableHandle", c_void_p(int(sys.argv[1])), 1, 0)
+for free in [("cuMemFree_v2",), ("cuMemFreeAsync", 0)]:
+    ptr = get("cuMemPoolImportPointer", pool, byref(cuda.IpcHandle.from_buffer_copy(bytes.fromhex(sys.argv[2]))))
+    assert free_bytes() == before == (256 - 32) * MIB
+    check(free[0], ptr, *free[1:])
+    assert call(free[0], ptr, *free[1:]) != OK
+    assert attempt("cuMemAllocFromPoolAsync", MIB, pool, 0)[0] == INVALID_VALUE
+    check("cuCtxSynchronize")
+    assert free_bytes() == before
+check("cuMemPoolDestroy", pool)
+assert free_bytes() == before
+""".replace("import *", "import *\nimport cuda"))))
+
+    def test_what_is_bound_to_a_multicast_object_stays_charged(self):
+        for bind in ["cuMulticastBindMem", "cuMulticastBindMem_v2", "cuMulticastBindAddr", "cuMulticastBindAddr_v2"]:
+            with self.subTest(bind):
+                self.run_body(f"""
+start()
+team = make_team(64 * MIB, 0)
+assert free_bytes() == LIMIT, "addresses, and no memory"
+handle = create(32 * MIB)
+place = mapped(handle, 32 * MIB)
+device = [0] if "{bind}".endswith("_v2") else []
+what = [handle, 0] if "BindMem" in "{bind}" else [place]
+assert call("{bind}", team, *device, MIB, *what, 32 * MIB, 0) == INVALID_VALUE
+check("{bind}", team, *device, 0, *what, 32 * MIB, 0)
+check("cuMemUnmap", place, 32 * MIB)
+check("cuMemRelease", handle)
+assert free_bytes() == LIMIT - 32 * MIB, "the multicast object has it"
+other = create(32 * MIB)
+assert call("cuMulticastBindMem", team, 0, other, 0, 32 * MIB, 0) == INVALID_VALUE, "there is something"
+check("cuMemRelease", other)
+assert free_bytes() == LIMIT - 32 * MIB, "a failed binding keeps nothing"
+check("cuMulticastUnbind", team, 0, 0, 32 * MIB)
+check("cuMemRelease", team)
+assert free_bytes() == LIMIT - 32 * MIB, "to its maker's end: never too little"
+""")
+                self.run_body("start()\nassert free_bytes() == LIMIT")
+
     def test_physical_memory_is_charged_where_it_is_made(self):
         self.run_body("""
 start()
@@ -82,7 +208,6 @@ assert attempt("cuMemCreate", 66 * MIB, byref(prop), 0)[0] == OOM
 use(1)
 assert free_bytes() == LIMIT // 2 - 64 * MIB
 """)
-
 
     def test_places_that_are_none_are_the_drivers_to_refuse(self):
         body = """

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "interceptor/charge.h"
+#include "interceptor/contexts.h"
+#include "interceptor/gate.h"
+#include "interceptor/overhead.h"
+
+/// A context that ends takes its allocations with it. They get an owner that no context ever was
+/// before the driver is asked, because it may hand out the context's handle and their addresses
+/// again at once; the charges return after it has answered. Any thread.
+namespace tessera {
+
+/// An owner that no context ever was.
+std::uint64_t NewGrave();
+
+bool PrimaryIsActive(CUdevice device);
+/// A primary context keeps its handle for the process's life. Null: there is none at the moment.
+CUcontext PrimaryOf(CUdevice device);
+
+/// `end` asks the driver; `gone` says whether the context has ended by it.
+template <typename End, typename Gone>
+CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
+  // The gate's thread must not ask a context that is gone.
+  contexts::Forget();
+  gate::EndLeases();
+  const std::uint64_t grave = NewGrave();
+  for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
+    ledger->ChangeOwner(KeyOf(context), grave);
+  }
+  Charge own;
+  Charge limits;
+  const bool charged = TakeContext(context, own, limits);
+  const CUresult result = end();
+  if (!gone(result)) {
+    Charge unused;
+    if (charged) ContextLedger().Insert(KeyOf(context), own, unused);
+    if (limits.bytes != 0) ContextLedger().Insert(LimitKey(context), limits, unused);
+    for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
+      ledger->ChangeOwner(grave, KeyOf(context));
+    }
+    return result;
+  }
+  if (charged) Release(own);
+  Release(limits);
+  std::uint64_t bytes[region::kMaxDevices] = {};
+  for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) ledger->TakeAllOf(grave, bytes);
+  for (std::size_t i = 0; i < region::kMaxDevices; ++i) {
+    session::Release(static_cast<session::DeviceIndex>(i), bytes[i]);
+  }
+  SettlePools();
+  return result;
+}
+
+}  // namespace tessera

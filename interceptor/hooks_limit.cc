@@ -1,0 +1,94 @@
+#include <pthread.h>
+
+#include <algorithm>
+
+#include "common/abi/cuda.h"
+#include "interceptor/charge.h"
+#include "interceptor/driver.h"
+#include "interceptor/free_bytes.h"
+#include "interceptor/overhead.h"
+#include "interceptor/region/lock.h"
+#include "interceptor/scope.h"
+
+// Stacks, the printf buffer and the heap of a context grow when the program sets their limits. What
+// the device has less after it is charged to the context, as with modules: the device is shared, so
+// it is looked at twice, and the smaller of two figures counts.
+
+namespace tessera {
+namespace {
+
+/// One limit is set at a time, so that it is the one that is measured.
+constinit pthread_mutex_t setting = PTHREAD_MUTEX_INITIALIZER;
+
+/// By how much the device's free memory has moved: fallen if the limit grew, risen if it shrank.
+std::uint64_t Moved(bool grows, std::uint64_t before, std::uint64_t after) {
+  return grows ? Less(before, after) : Less(after, before);
+}
+
+/// `set` asks the driver for a value.
+template <typename Set>
+CUresult SetMeasured(std::size_t from, std::size_t to, const Set& set, std::uint64_t& moved) {
+  std::uint64_t before = FreeBytes();
+  CUresult result = set(to);
+  if (result != CUDA_SUCCESS) return result;
+  moved = Moved(to > from, before, FreeBytes());
+  if (moved == 0) return result;
+  if (set(from) != CUDA_SUCCESS) return result;
+  before = FreeBytes();
+  result = set(to);
+  if (result == CUDA_SUCCESS) moved = std::min(moved, Moved(to > from, before, FreeBytes()));
+  return result;
+}
+
+/// Adds to, or takes from, what the context's limits are charged with. False: no memory for it.
+bool Adjust(const Place& place, bool grows, std::uint64_t bytes) {
+  Charge charge = MakeCharge(place, 0);
+  Charge unused;
+  ContextLedger().Take(LimitKey(place.context), charge);
+  if (grows) {
+    charge.bytes += bytes;
+  } else {
+    const std::uint64_t returned = std::min(bytes, charge.bytes);
+    charge.bytes -= returned;
+    session::Release(place.device, returned);
+  }
+  return charge.bytes == 0 || ContextLedger().Insert(LimitKey(place.context), charge, unused);
+}
+
+template <typename Set>
+CUresult SetCharged(const Place& place, std::size_t from, std::size_t to, const Set& set) {
+  std::uint64_t moved = 0;
+  const CUresult result = SetMeasured(from, to, set, moved);
+  if (result != CUDA_SUCCESS || moved == 0) return result;
+  const bool grows = to > from;
+  if (grows && !session::TryReserve(place.device, moved)) {
+    set(from);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  if (Adjust(place, grows, moved)) return result;
+  set(from);
+  session::Release(place.device, moved);
+  return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+}  // namespace
+
+void ForgetLimitSettingAfterFork() { setting = PTHREAD_MUTEX_INITIALIZER; }
+
+}  // namespace tessera
+
+using namespace tessera;
+
+CUresult cuCtxSetLimit(CUlimit limit, std::size_t value) {
+  const HookScope scope;
+  const auto set = [&](std::size_t wanted) { return scope.real().cuCtxSetLimit(limit, wanted); };
+  std::size_t from = 0;
+  if (scope.nested() || !session::Ready()) return set(value);
+  const Place place = CurrentPlace();
+  if (place.result != CUDA_SUCCESS || place.device == session::kNoDevice ||
+      Real().cuCtxGetLimit(&from, limit) != CUDA_SUCCESS || from == value) {
+    return set(value);
+  }
+  const region::Lock lock(setting);
+  return SetCharged(place, from, value, set);
+}
