@@ -13,6 +13,10 @@ std::string CheckNodeName(const std::string& name) {
                                                       : "\"" + name + "\" is not a node's name";
 }
 
+std::string CheckAbsolute(const std::string& path) {
+  return path.starts_with("/") ? "" : "\"" + path + "\" is not an absolute path";
+}
+
 }  // namespace
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -30,6 +34,15 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--interval", flags.interval_seconds, "Seconds between two looks at the GPUs")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
+  app.add_flag("--mps", flags.mps, "Run an MPS daemon on each GPU that has pods of isolation mps");
+  app.add_option("--mps-root", flags.mps_root, "Folder of MPS, which such pods mount")
+      ->check(CheckAbsolute)
+      ->capture_default_str();
+  app.add_option("--mps-control", flags.mps_control, "NVIDIA's control program: a path or a name")
+      ->capture_default_str();
+  app.add_option("--mps-argument", flags.mps_arguments,
+                 "Argument of that program beside -d, where a daemon is started; may be repeated")
+      ->allow_extra_args(false);
 }
 
 }  // namespace tessera::agent

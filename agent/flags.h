@@ -1,10 +1,12 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "common/app/flags.h"
+#include "common/contract/names.h"
 
 namespace tessera::agent {
 
@@ -15,6 +17,10 @@ struct Flags {
   std::string kubelet_pods_dir = "/var/lib/kubelet/pods";
   std::string nvml_library = "libnvidia-ml.so.1";
   int interval_seconds = 5;
+  bool mps = false;  ///< isolation mps: run MPS daemons
+  std::string mps_root = names::kMpsRoot;
+  std::string mps_control = "nvidia-cuda-mps-control";
+  std::vector<std::string> mps_arguments;
 };
 
 void AddFlags(CLI::App& app, Flags& flags);

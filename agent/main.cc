@@ -1,13 +1,18 @@
 // tessera-agent: wires NVML, the node's publisher, the watches, the regions and the server.
-// Threads: main's publishes, one reads NVML, two watch, the server's own answer.
+// Threads: main's publishes, one reads NVML, one looks after MPS daemons, two watch, the server's
+// own answer.
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
+#include <set>
 
 #include "agent/flags.h"
 #include "agent/hardware.h"
 #include "agent/hardware_thread.h"
 #include "agent/metrics.h"
+#include "agent/mps_thread.h"
+#include "agent/mps_view.h"
 #include "agent/watches.h"
 #include "common/base/log.h"
 #include "common/base/shutdown.h"
@@ -35,7 +40,13 @@ struct Agent {
         hardware([library = flags.nvml_library] { return OpenNvml(library); }, clock),
         publisher(client, node_name, clock),
         usage(flags.kubelet_pods_dir),
-        watches(client, node_name, publisher, pods) {}
+        watches(client, node_name, publisher, pods) {
+    if (!flags.mps) return;
+    mps.emplace(
+        mps::Options{
+            .program = flags.mps_control, .arguments = flags.mps_arguments, .root = flags.mps_root},
+        clock);
+  }
 
   NodeState State() {
     NodeState state;
@@ -46,6 +57,10 @@ struct Agent {
     state.nvml_up = now.up;
     state.pods = pods.List();
     state.containers = usage.Read(state.pods);
+    if (mps) {
+      state.mps = mps->Now();
+      MarkMps(*state.mps, state.inventory);
+    }
     return state;
   }
 
@@ -57,7 +72,17 @@ struct Agent {
   NodePublisher publisher;
   UsageReader usage;
   Watches watches;
+  std::optional<mps::Supervisor> mps;  ///< none: isolation mps is off
 };
+
+/// What the GPUs and the pods mean to the MPS daemons, and these to what is published.
+void ExchangeMps(Agent& agent, contract::Inventory& inventory) {
+  std::set<std::string> uuids;
+  for (const auto& gpu : inventory.gpus) uuids.insert(gpu.uuid);
+  agent.mps->SetGpus(std::move(uuids));
+  if (agent.watches.pods_synced()) agent.mps->SetWanted(GpusWithMpsPods(agent.pods.List()));
+  MarkMps(agent.mps->Now(), inventory);
+}
 
 void AddRoutes(http::Server& server, http::Metrics& metrics, Agent& agent) {
   server.AddReadyCheck("nvml", [&] { return agent.hardware.Now().reason; });
@@ -70,6 +95,7 @@ void AddRoutes(http::Server& server, http::Metrics& metrics, Agent& agent) {
 void Loop(Agent& agent, ShutdownSignal& signal) {
   do {
     if (auto hardware = agent.hardware.Now(); hardware.known) {
+      if (agent.mps) ExchangeMps(agent, hardware.inventory);
       agent.publisher.SetInventory(std::move(hardware.inventory));
     }
     if (const auto done = agent.publisher.Reconcile(); !done) {
@@ -95,11 +121,14 @@ int Serve(const Flags& flags, ShutdownSignal& signal) {
 
   agent.watches.Start();
   HardwareThread reader(agent.hardware, std::chrono::seconds(flags.interval_seconds));
+  std::optional<MpsThread> daemons;
+  if (agent.mps) daemons.emplace(*agent.mps);
   Loop(agent, signal);
   log::Info("stopping");
   server.Drain();
   client->Shutdown();
   agent.watches.Stop();
+  daemons.reset();
   server.Stop();
   if (!reader.Stop(kDriverPatience)) {
     log::Warn("NVML hangs; leaving without it");

@@ -114,6 +114,19 @@ void DeclareAgentFamilies(Families& families) {
                    "Pods whose assignment annotation is there but not readable.");
 }
 
+void DeclareMpsFamilies(Families& families) {
+  const auto gauge = [&](const char* name, const char* help) {
+    families.Declare(name, MetricType::Gauge, help);
+  };
+  gauge("tessera_mps_available", "1 if NVIDIA's control program of MPS is there.");
+  gauge("tessera_mps_server_up",
+        "1 if the MPS daemon of a GPU with MPS pods answers and has no fault; 0 if not.");
+  gauge("tessera_mps_fault", "1 while a server of the GPU's MPS daemon is in state FAULT.");
+  gauge("tessera_mps_clients", "Processes that are clients of the GPU's MPS daemon.");
+  families.Declare("tessera_mps_restarts_total", MetricType::Counter,
+                   "Starts of the GPU's MPS daemon after one that died or had a fault.");
+}
+
 struct Allocation {
   binpack::Amount amount;
   int pods = 0;
@@ -203,6 +216,19 @@ void AddAgent(const NodeState& state, Families& families) {
   families.Add("tessera_agent_assignments_unreadable", labels, assignments);
 }
 
+void AddMps(const NodeState& state, Families& families) {
+  if (!state.mps) return;
+  families.Add("tessera_mps_available", {{"node", state.node}}, state.mps->available ? 1 : 0);
+  for (const auto& [uuid, gpu] : state.mps->gpus) {
+    if (!gpu.wanted && !gpu.seen.answers) continue;
+    const Labels labels = {{"node", state.node}, {"gpu_uuid", uuid}};
+    families.Add("tessera_mps_server_up", labels, gpu.seen.answers && !gpu.seen.fault ? 1 : 0);
+    families.Add("tessera_mps_fault", labels, gpu.seen.fault ? 1 : 0);
+    families.Add("tessera_mps_clients", labels, gpu.seen.clients);
+    families.Add("tessera_mps_restarts_total", labels, gpu.restarts);
+  }
+}
+
 }  // namespace
 
 std::vector<MetricFamily> BuildFamilies(const NodeState& state) {
@@ -210,9 +236,11 @@ std::vector<MetricFamily> BuildFamilies(const NodeState& state) {
   DeclareGpuFamilies(families);
   DeclareContainerFamilies(families);
   DeclareAgentFamilies(families);
+  DeclareMpsFamilies(families);
   AddGpus(state, families);
   AddContainers(state, families);
   AddAgent(state, families);
+  AddMps(state, families);
   return families.Take();
 }
 

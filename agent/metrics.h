@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <prometheus/metric_family.h>
 
+#include "agent/mps/supervisor.h"
 #include "agent/nvml.h"
 #include "agent/pod.h"
 #include "agent/usage.h"
@@ -20,6 +22,7 @@ struct NodeState {
   bool nvml_up = false;
   std::vector<Pod> pods;
   std::vector<ContainerUsage> containers;
+  std::optional<mps::State> mps{};  ///< none: isolation mps is off
 };
 
 /// The agent's metric families; README.md lists them. Pure. A series exists as long as its GPU or

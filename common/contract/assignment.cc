@@ -174,17 +174,15 @@ std::map<std::string, std::string> BindingAnnotations(const Assignment& assignme
 
 std::string EncodeLimits(binpack::ComputePolicy policy, binpack::Isolation isolation,
                          const ContainerPlacement& container) {
-  const auto cores = [&](const DeviceShare& share) {
-    return isolation == binpack::Isolation::kMps ? 0 : share.cores_percent;
-  };
+  const bool mps = isolation == binpack::Isolation::kMps;
   const bool reserves_cores =
       std::any_of(container.devices.begin(), container.devices.end(),
-                  [&](const DeviceShare& share) { return cores(share) > 0; });
+                  [](const DeviceShare& share) { return share.cores_percent > 0; });
   const auto effective = reserves_cores ? policy : binpack::ComputePolicy::kBestEffort;
   std::string text = "v1 " + std::string(ComputePolicyName(effective));
   for (const DeviceShare& share : container.devices) {
     text += " " + share.uuid + ":" + std::to_string(share.memory_mib) + ":" +
-            std::to_string(cores(share));
+            std::to_string(mps ? 0 : share.cores_percent);
   }
   return text;
 }

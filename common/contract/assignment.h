@@ -34,7 +34,8 @@ std::map<std::string, std::string> BindingAnnotations(const Assignment& assignme
 /// The limits text of one container, what libtessera.so reads (grammar: interceptor/README.md):
 ///   v1 fixed-share GPU-aaa:3000:50 GPU-bbb:3000:50       uuid:memory MiB:cores percent
 /// A container that reserves no cores on any of its GPUs is best-effort whatever the pod's policy
-/// is. With isolation mps cores are 0 here: MPS holds the share, the library makes nobody wait.
+/// is. With isolation mps cores are 0 under the pod's policy, which is no share to wait for: MPS
+/// holds it.
 std::string EncodeLimits(binpack::ComputePolicy policy, binpack::Isolation isolation,
                          const binpack::ContainerPlacement& container);
 

@@ -16,6 +16,7 @@
 #include "agent/wire.h"
 #include "common/contract/names.h"
 #include "common/http/client.h"
+#include "tests/agent/mps/fixture.h"
 #include "tests/sim/kube/cluster.h"
 
 extern char** environ;
@@ -23,21 +24,12 @@ extern char** environ;
 namespace tessera::agent {
 namespace {
 
+using mps::Eventually;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr const char* kNode = "/api/v1/nodes/n1";
 constexpr const char* kGpu = "GPU-00000000-0000-0000-0000-000000000001";
-
-/// Asks until it is so, for at most ten seconds.
-bool Eventually(const std::function<bool()>& is_so) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!is_so()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
 
 class Flow : public sim::ClusterTest {
  protected:
@@ -73,9 +65,11 @@ class Flow : public sim::ClusterTest {
         sim::BindingJson(name, node,
                          R"(,"annotations":{"tessera.dev/assignment":)" + quoted.Take() + "}")));
   }
-  static std::string Assignment(const std::string& node) {
+  static std::string Assignment(const std::string& node,
+                                binpack::Isolation isolation = binpack::Isolation::kShared) {
     contract::Assignment assignment;
     assignment.node = node;
+    assignment.isolation = isolation;
     assignment.placement.containers.push_back(
         {binpack::ContainerKind::kApp, 0, {{kGpu, 3000, 50}}});
     return contract::EncodeAssignment(assignment);
@@ -189,7 +183,7 @@ class Program : public Flow {
   }
 
   /// Starts tessera-agent and waits for its port.
-  void Start(const std::string& nvml) {
+  void Start(const std::string& nvml, const std::vector<std::string>& more = {}) {
     std::vector<std::string> args = {TESSERA_BINARY_DIR "/bin/tessera-agent",
                                      "--kubeconfig=" + folder_ + "/kubeconfig",
                                      "--node-name=n1",
@@ -199,6 +193,8 @@ class Program : public Flow {
                                      "--bind-address=127.0.0.1",
                                      "--port=0",
                                      "--port-file=" + folder_ + "/port"};
+    args.insert(args.end(), more.begin(), more.end());
+    std::filesystem::remove(folder_ + "/port");
     std::vector<char*> argv;
     for (std::string& arg : args) argv.push_back(arg.data());
     argv.push_back(nullptr);
@@ -243,6 +239,53 @@ TEST_F(Program, PublishesServesAndEndsOnSigterm) {
            std::string::npos;
   })) << Get("/metrics").body;
   EXPECT_THAT(Get("/metrics").body, HasSubstr("tessera_agent_nvml_up{node=\"n1\"} 1"));
+  EXPECT_EQ(Stop(SIGTERM), 0);
+}
+
+TEST_F(Program, AGpuWithMpsPodsHasADaemonThatOutlivesTheAgent) {
+  const mps::MpsFolder folder;
+  const std::vector<std::string> flags = {"--mps", "--mps-root=" + folder.root(),
+                                          "--mps-control=" + std::string(mps::MpsFolder::kProgram)};
+  const auto offers = [&] {
+    const auto inventory = contract::DecodeInventory(Inventory());
+    return inventory && inventory->gpus.size() == 1 && inventory->gpus[0].mps;
+  };
+  const std::string labels = std::string("{node=\"n1\",gpu_uuid=\"") + kGpu + "\"}";
+  Start(TESSERA_BINARY_DIR "/lib/sim/libnvidia-ml.so.1", flags);
+  ASSERT_TRUE(Eventually(offers));
+  EXPECT_TRUE(folder.IsClosed(kGpu)) << "offered, and nobody enters yet";
+  BindPod("shared", "n1", Assignment("n1"));
+  BindPod("p", "n1", Assignment("n1", binpack::Isolation::kMps));
+  ASSERT_TRUE(Eventually([&] { return folder.ContainerMayStart(kGpu); }));
+  EXPECT_THAT(folder.Journal(kGpu), HasSubstr(std::string("start ") + kGpu + " -d"));
+  folder.Tell(kGpu, "clients", "11\n12\n");
+  EXPECT_TRUE(Eventually([&] {
+    return Get("/metrics").body.find("tessera_mps_clients" + labels + " 2") != std::string::npos;
+  })) << Get("/metrics").body;
+  EXPECT_THAT(Get("/metrics").body, HasSubstr("tessera_mps_server_up" + labels + " 1"));
+  const pid_t daemon = folder.Daemon(kGpu);
+  Stop(SIGKILL);
+  EXPECT_EQ(folder.Daemon(kGpu), daemon);
+  Start(TESSERA_BINARY_DIR "/lib/sim/libnvidia-ml.so.1", flags);
+  ASSERT_TRUE(Eventually([&] {
+    return Get("/metrics").body.find("tessera_mps_clients" + labels + " 2") != std::string::npos;
+  }));
+  EXPECT_EQ(folder.Daemon(kGpu), daemon) << "adopted";
+  EXPECT_TRUE(folder.ContainerMayStart(kGpu));
+  folder.Tell(kGpu, "clients", "");
+  ASSERT_TRUE(client_->Delete(std::string(sim::kPods) + "/p?gracePeriodSeconds=0"));
+  EXPECT_TRUE(Eventually([&] { return folder.IsClosed(kGpu); }));
+  EXPECT_EQ(Stop(SIGTERM), 0);
+}
+
+TEST_F(Program, WithoutNvidiasControlProgramOnlyMpsIsMissing) {
+  Start(TESSERA_BINARY_DIR "/lib/sim/libnvidia-ml.so.1",
+        {"--mps", "--mps-root=" + folder_ + "/mps", "--mps-control=no-such-program"});
+  ASSERT_TRUE(Eventually([&] { return Get("/readyz").status == 200; })) << Get("/readyz").body;
+  EXPECT_TRUE(Eventually([&] {
+    return Get("/metrics").body.find("tessera_mps_available{node=\"n1\"} 0") != std::string::npos;
+  }));
+  EXPECT_THAT(Inventory(), Not(HasSubstr("mps")));
   EXPECT_EQ(Stop(SIGTERM), 0);
 }
 

@@ -65,7 +65,7 @@ TEST(Assignment, WithMpsTheBindingCarriesWhatAClientMayTakeAndTheLibraryHasNoCor
   EXPECT_THAT(BindingAnnotations(assignment),
               UnorderedElementsAre(Pair("tessera.dev/assignment", EncodeAssignment(assignment)),
                                    Pair("tessera.dev/c1-devices", "GPU-a"),
-                                   Pair("tessera.dev/c1-limits", "v1 best-effort GPU-a:3000:0"),
+                                   Pair("tessera.dev/c1-limits", "v1 fixed-share GPU-a:3000:0"),
                                    Pair("tessera.dev/c1-mps-threads", "50"),
                                    Pair("tessera.dev/c1-mps-memory", "0=3000M")));
   EXPECT_THAT(EncodeAssignment(assignment), HasSubstr(R"("isolation":"mps")"));
