@@ -1,6 +1,7 @@
 #include "interceptor/pacer.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace tessera {
 namespace {
@@ -16,9 +17,12 @@ constexpr std::uint64_t kLateNs = 1'000'000;
 constexpr std::uint64_t kNoWorkNs = 100'000;
 /// A launch is counted just before the driver has it, so nothing is idle before it was asked twice.
 constexpr int kQuietRounds = 2;
-constexpr std::uint64_t kQuietNapNs = 30'000;
-/// Of a program that waits for each of its short kernels the driver could be asked all the time.
-constexpr std::uint64_t kLeastNapNs = 150'000;
+constexpr std::uint64_t kQuietHurry = 4;
+/// Between two questions to the driver where little is queued, on average and at most. It could be
+/// asked all the time.
+constexpr std::uint64_t kShortNapNs = 150'000;
+constexpr std::uint64_t kMostShortNapNs = 600'000;
+constexpr std::uint64_t kLn2Permille = 693;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
 constexpr std::uint64_t kLongestNapNs = 20'000'000;
@@ -60,15 +64,23 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
   if (settling_) return Settled(answer);
   const std::uint64_t ended = answer.seen > ended_ ? answer.seen - ended_ : 0;
   ended_ += ended;
-  if (ended > 0) {
-    Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
-    region::CountUse(pace_, law_.percent, busy_from_ns_, answer.now_ns);
-  } else if (answer.now_ns - answer.asked_ns > kNoWorkNs) {
-    region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
-  }
+  Count(answer, ended);
   busy_from_ns_ = answer.now_ns;
   quiet_ = ended == 0 && answer.launched == answer.seen ? quiet_ + 1 : 0;
   return Next(answer.now_ns, answer.launched);
+}
+
+/// What the GPU worked for us since it was asked last: before the question by how often there was
+/// work, afterwards all the time if there was.
+void Pacer::Count(const Answer& answer, std::uint64_t ended) {
+  const std::uint64_t took = answer.now_ns - answer.asked_ns;
+  if (ended > 0) Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
+  const std::uint64_t waited = draining_ ? 0 : answer.asked_ns - busy_from_ns_;
+  const bool worked = busy_.Take(waited, took);
+  region::CountUse(pace_, law_.percent, busy_from_ns_, answer.asked_ns, busy_.permille());
+  if (worked && (ended > 0 || took > kNoWorkNs)) {
+    region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
+  }
 }
 
 Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
@@ -177,11 +189,25 @@ void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) 
   shortest_ns_ = shorter ? least : shortest_ns_ + (least - shortest_ns_) / 8;
 }
 
-/// Half of what is surely to come, so that a wrong guess does not keep the GPU idle.
-std::uint64_t Pacer::Nap(std::uint64_t queued) const {
-  if (queued == 0) return quiet_ > 0 ? kQuietNapNs : kLeastNapNs;
+/// Half of what is surely to come, so that a wrong guess does not keep the GPU idle. Where little
+/// is queued, at moments that have nothing to do with what the program does (BusyShare).
+std::uint64_t Pacer::Nap(std::uint64_t queued) {
+  if (queued == 0 && quiet_ > 0) return RandomNap() / kQuietHurry;
   const std::uint64_t half = std::min(queued * shortest_ns_ / 2, kLongestNapNs);
-  return std::max(half, kLeastNapNs);
+  return half > kShortNapNs ? half : RandomNap();
+}
+
+/// Exponentially distributed, with a mean of kShortNapNs: -ln(u) by a linear piece for each power
+/// of two, which is within a tenth.
+std::uint64_t Pacer::RandomNap() {
+  random_ = random_ * 6364136223846793005 + 1442695040888963407;
+  const std::uint64_t bits = random_ >> 32 | 1;
+  const int zeros = std::countl_zero(static_cast<std::uint32_t>(bits));
+  const std::uint64_t top = std::uint64_t{1} << (31 - zeros);
+  const std::uint64_t piece = kLn2Permille * kShortNapNs / 1000;
+  const std::uint64_t nap =
+      piece * static_cast<std::uint64_t>(zeros) + piece - piece * (bits - top) / top;
+  return std::min(nap, kMostShortNapNs);
 }
 
 }  // namespace tessera

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "interceptor/busy_share.h"
 #include "interceptor/law.h"
 #include "interceptor/region/pace.h"
 
@@ -77,11 +78,15 @@ class Pacer {
   Step Round(std::int64_t usable_ns, std::uint64_t queued);
   std::int64_t UsableNs(std::uint64_t now_ns) const;
   std::uint64_t WhenToLook(std::uint64_t now_ns) const;
+  void Count(const Answer& answer, std::uint64_t ended);
   void Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued);
-  std::uint64_t Nap(std::uint64_t queued) const;
+  std::uint64_t Nap(std::uint64_t queued);
+  std::uint64_t RandomNap();
 
   region::Pace& pace_;
   Law law_;
+  BusyShare busy_;
+  std::uint64_t random_ = 1;
   std::uint64_t busy_from_ns_ = 0;
   std::uint64_t ended_ = 0;        ///< launches known to be over
   std::uint64_t average_ns_ = 0;   ///< GPU time of a launch; 0: not known yet

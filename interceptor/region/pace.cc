@@ -38,17 +38,18 @@ std::int64_t CreditNs(const Pace& pace, std::uint32_t percent, std::uint64_t now
   return static_cast<std::int64_t>(now_ns) - static_cast<std::int64_t>(paid);
 }
 
-void CountUse(Pace& pace, std::uint32_t percent, std::uint64_t from_ns, std::uint64_t to_ns) {
+void CountUse(Pace& pace, std::uint32_t percent, std::uint64_t from_ns, std::uint64_t to_ns,
+              std::uint32_t permille) {
   if (from_ns >= to_ns) return;
   const std::uint64_t begin = TakeInterval(pace.counted_until_ns, from_ns, to_ns);
   if (begin >= to_ns) return;
-  const std::uint64_t used = to_ns - begin;
+  const std::uint64_t used = std::min(to_ns - begin, kMostDebtNs) * permille / 1000;
   pace.used_ns.fetch_add(used, std::memory_order_relaxed);
   if (percent == 0 || percent >= 100) return;
   std::uint64_t paid = pace.paid_until_ns.load(std::memory_order_relaxed);
   std::uint64_t next;
   do {
-    const std::uint64_t price = std::min(used, kMostDebtNs) * 100 / percent;
+    const std::uint64_t price = used * 100 / percent;
     next = std::min(PaidUntil(paid, percent, begin) + price, to_ns + kMostDebtNs);
   } while (!pace.paid_until_ns.compare_exchange_weak(paid, next));
 }

@@ -137,17 +137,19 @@ double RunFor(std::uint64_t length, Gpu& gpu, std::vector<Process*> processes,
   return 100.0 * static_cast<double>(gpu.busy_ns - before) / static_cast<double>(length);
 }
 
-double ShareOf(std::uint32_t percent, Program program, std::uint64_t seconds = 10) {
+double ShareOf(std::uint32_t percent, Program program, std::uint64_t seconds = 10,
+               std::uint64_t latency_ns = 20 * kUs) {
   Gpu gpu;
   region::Pace pace{};
   Process process(gpu, pace, percent, program);
+  process.latency_ns = latency_ns;
   return RunFor(seconds * kSecond, gpu, {&process});
 }
 
 TEST(Pacer, HoldsTheShareWhateverAKernelsLength) {
   for (const std::uint32_t percent : {1U, 10U, 30U, 50U, 80U, 99U}) {
     for (const std::uint64_t kernel : {5 * kUs, 50 * kUs, 500 * kUs, 5 * kMs, 50 * kMs}) {
-      EXPECT_NEAR(ShareOf(percent, {.kernel_ns = kernel}), percent, 1.5)
+      EXPECT_NEAR(ShareOf(percent, {.kernel_ns = kernel}), percent, percent == 99 ? 2 : 1.5)
           << "limit " << percent << ", kernels of " << kernel / kUs << " us";
     }
   }
@@ -179,6 +181,19 @@ TEST(Pacer, TakesLittleFromAProgramBelowItsShare) {
     EXPECT_GE(ShareOf(50, program), 40 * 0.97) << kernel;
   }
   EXPECT_GE(ShareOf(50, {.kernel_ns = 40 * kMs, .waits = true, .think_ns = 60 * kMs}), 38.8);
+}
+
+TEST(Pacer, GapsOfMicrosecondsAreNotCharged) {
+  for (const auto& [kernel, gap] : {std::pair{10 * kUs, 12 * kUs}, {5 * kUs, 7 * kUs}}) {
+    // The program launches each 3 us + gap, so that much of the time is natural.
+    const double natural = 100.0 * static_cast<double>(kernel) / static_cast<double>(3 * kUs + gap);
+    ASSERT_GT(natural, 45);
+    const Program program{.kernel_ns = kernel, .think_ns = gap};
+    EXPECT_NEAR(ShareOf(natural > 60 ? 90 : 80, program), natural, 0.04 * natural) << kernel;
+    EXPECT_NEAR(ShareOf(30, program), 30, 4) << kernel;
+  }
+  const Program waits{.kernel_ns = 100 * kUs, .waits = true, .think_ns = 150 * kUs};
+  EXPECT_GE(ShareOf(50, waits, 10, 10 * kUs), 0.97 * ShareOf(99, waits, 10, 10 * kUs));
 }
 
 TEST(Pacer, TwoProcessesHoldOneShare) {
