@@ -66,17 +66,8 @@ std::uint64_t Keeper::Launched() const {
   return session::LaunchesOf(device_) - gate_.captured.load();
 }
 
-void Keeper::SetWanting(bool on) {
-  if (wanting_ == on) return;
-  wanting_ = on;
-  session::SetWanting(device_, on);
-}
-
-void Keeper::SetRunning(bool on) {
-  if (running_ == on) return;
-  running_ = on;
-  session::SetRunning(device_, on);
-}
+void Keeper::SetWanting(bool on) { session::SetWanting(device_, on); }
+void Keeper::SetRunning(bool on) { session::SetRunning(device_, on); }
 
 /// Everybody looks anew: leases are void, the pool is what `credits` says.
 void Keeper::Show(State state, std::uint64_t credits) {
@@ -183,6 +174,7 @@ void Keeper::Open() {
 }
 
 void Keeper::Round() {
+  SetRunning(true);
   if (step_.credits > 0 || step_.kind == Kind::kDrain || gate_.state.load() != State::kBusy) {
     Show(State::kBusy, step_.credits);
   } else {

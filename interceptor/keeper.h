@@ -39,8 +39,6 @@ class Keeper {
   Pacer::Step step_;
   bool resting_ = false;
   std::uint64_t paused_ns_ = 0;
-  bool wanting_ = false;
-  bool running_ = false;
 
   // While there is no law:
   bool free_ = false;

@@ -65,6 +65,7 @@ inline GrantView ReadGrant(const Grant& grant, std::uint64_t now_ns) {
 
 inline void SetBit(Word (&bits)[kMaxProcesses / 64], std::size_t slot, bool on) {
   const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
+  if (((bits[slot / 64].load() & bit) != 0) == on) return;
   if (on) {
     bits[slot / 64].fetch_or(bit);
   } else {
