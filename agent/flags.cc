@@ -34,6 +34,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--interval", flags.interval_seconds, "Seconds between two looks at the GPUs")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
+  app.add_flag("--arbiter,!--no-arbiter", flags.arbiter,
+               "Hand out windows of the GPUs' time to containers that share them")
+      ->capture_default_str();
   app.add_flag("--mps", flags.mps, "Run an MPS daemon on each GPU that has pods of isolation mps");
   app.add_option("--mps-root", flags.mps_root, "Folder of MPS, which such pods mount")
       ->check(CheckAbsolute)

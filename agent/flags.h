@@ -17,7 +17,8 @@ struct Flags {
   std::string kubelet_pods_dir = "/var/lib/kubelet/pods";
   std::string nvml_library = "libnvidia-ml.so.1";
   int interval_seconds = 5;
-  bool mps = false;  ///< isolation mps: run MPS daemons
+  bool arbiter = true;  ///< windows for containers that share a GPU
+  bool mps = false;     ///< isolation mps: run MPS daemons
   std::string mps_root = names::kMpsRoot;
   std::string mps_control = "nvidia-cuda-mps-control";
   std::vector<std::string> mps_arguments;

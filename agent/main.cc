@@ -1,12 +1,13 @@
 // tessera-agent: wires NVML, the node's publisher, the watches, the regions and the server.
-// Threads: main's publishes, one reads NVML, one looks after MPS daemons, two watch, the server's
-// own answer.
+// Threads: main's publishes, one reads NVML, one arbitrates, one looks after MPS daemons, two
+// watch, the server's own answer.
 #include <unistd.h>
 
 #include <memory>
 #include <optional>
 #include <set>
 
+#include "agent/arbitration.h"
 #include "agent/flags.h"
 #include "agent/hardware.h"
 #include "agent/hardware_thread.h"
@@ -41,6 +42,10 @@ struct Agent {
         publisher(client, node_name, clock),
         usage(flags.kubelet_pods_dir),
         watches(client, node_name, publisher, pods) {
+    if (flags.arbiter) {
+      arbiter.emplace(
+          [this, dir = flags.kubelet_pods_dir] { return ContainersToArbitrate(pods.List(), dir); });
+    }
     if (!flags.mps) return;
     mps.emplace(
         mps::Options{
@@ -61,6 +66,7 @@ struct Agent {
       state.mps = mps->Now();
       MarkMps(*state.mps, state.inventory);
     }
+    if (arbiter) state.arbitration = arbiter->Report();
     return state;
   }
 
@@ -72,7 +78,8 @@ struct Agent {
   NodePublisher publisher;
   UsageReader usage;
   Watches watches;
-  std::optional<mps::Supervisor> mps;  ///< none: isolation mps is off
+  std::optional<mps::Supervisor> mps;    ///< none: isolation mps is off
+  std::optional<ArbiterThread> arbiter;  ///< none: nobody is told when to run
 };
 
 /// What the GPUs and the pods mean to the MPS daemons, and these to what is published.

@@ -72,6 +72,14 @@ void DeclareGpuFamilies(Families& families) {
   gauge("tessera_gpu_cores_capacity_ratio", "Compute of the GPU; 1 is one whole GPU.");
   gauge("tessera_gpu_cores_allocated_ratio", "Compute that pods on this node were given.");
   gauge("tessera_gpu_shared_pods", "Pods that were given a part of the GPU.");
+  gauge("tessera_gpu_arbitrated",
+        "1 while containers contend for the GPU and take turns; 0 while at most one uses it.");
+  families.Declare("tessera_gpu_windows_total", MetricType::Counter,
+                   "Windows of the GPU's time that were handed out, prolonged ones included.");
+  families.Declare(
+      "tessera_gpu_window_overruns_total", MetricType::Counter,
+      "Windows of one container after which its work ran on for so long that the next one's opened "
+      "beside it.");
 }
 
 void DeclareContainerFamilies(Families& families) {
@@ -100,6 +108,10 @@ void DeclareContainerFamilies(Families& families) {
       "percent by itself; else it stands still.");
   counter("tessera_container_gpu_throttled_seconds_total",
           "Time that launches waited for the container's share of GPU time.");
+  counter("tessera_container_gpu_arbitrated_seconds_total",
+          "GPU time that the arbiter charged the container while containers contended.");
+  counter("tessera_container_gpu_window_wait_seconds_total",
+          "Time in which launches of the container waited while others had their windows.");
   gauge(
       "tessera_interceptor_attached",
       "1 if the interceptor accounts in this running container; 0 if nothing in it has called CUDA "
@@ -174,7 +186,27 @@ void AddGpus(const NodeState& state, Families& families) {
   }
 }
 
+void AddWindows(const NodeState& state, Families& families) {
+  for (const ArbiterReport::Gpu& gpu : state.arbitration.gpus) {
+    const Labels labels = {{"node", state.node}, {"gpu_uuid", gpu.uuid}};
+    families.Add("tessera_gpu_arbitrated", labels, gpu.windows ? 1 : 0);
+    families.Add("tessera_gpu_windows_total", labels, static_cast<double>(gpu.windows_total));
+    families.Add("tessera_gpu_window_overruns_total", labels,
+                 static_cast<double>(gpu.overruns_total));
+  }
+}
+
+/// By GPU and region.
+std::map<std::pair<std::string, std::string>, TenantTotals> TotalsOf(const ArbiterReport& report) {
+  std::map<std::pair<std::string, std::string>, TenantTotals> totals;
+  for (const ArbiterReport::Gpu& gpu : report.gpus) {
+    for (const auto& one : gpu.containers) totals[{gpu.uuid, one.region_path}] = one.totals;
+  }
+  return totals;
+}
+
 void AddContainers(const NodeState& state, Families& families) {
+  const auto totals = TotalsOf(state.arbitration);
   for (const ContainerUsage& usage : state.containers) {
     const Labels who = {
         {"namespace", usage.space}, {"pod", usage.pod}, {"container", usage.container}};
@@ -197,6 +229,12 @@ void AddContainers(const NodeState& state, Families& families) {
                    1e-9 * static_cast<double>(device.gpu_time_ns));
       families.Add("tessera_container_gpu_throttled_seconds_total", labels,
                    1e-9 * static_cast<double>(device.throttled_ns));
+      const auto had = totals.find({device.uuid, usage.region_path});
+      if (had == totals.end()) continue;
+      families.Add("tessera_container_gpu_arbitrated_seconds_total", labels,
+                   1e-9 * static_cast<double>(had->second.charged_ns));
+      families.Add("tessera_container_gpu_window_wait_seconds_total", labels,
+                   1e-9 * static_cast<double>(had->second.waited_ns));
     }
     if (!usage.running && !usage.attached) continue;
     Labels labels = {{"node", state.node}};
@@ -238,6 +276,7 @@ std::vector<MetricFamily> BuildFamilies(const NodeState& state) {
   DeclareAgentFamilies(families);
   DeclareMpsFamilies(families);
   AddGpus(state, families);
+  AddWindows(state, families);
   AddContainers(state, families);
   AddAgent(state, families);
   AddMps(state, families);

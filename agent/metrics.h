@@ -6,6 +6,7 @@
 
 #include <prometheus/metric_family.h>
 
+#include "agent/arbiter/arbiter_thread.h"
 #include "agent/mps/supervisor.h"
 #include "agent/nvml.h"
 #include "agent/pod.h"
@@ -23,6 +24,7 @@ struct NodeState {
   std::vector<Pod> pods;
   std::vector<ContainerUsage> containers;
   std::optional<mps::State> mps{};  ///< none: isolation mps is off
+  ArbiterReport arbitration{};      ///< empty without an arbiter
 };
 
 /// The agent's metric families; README.md lists them. Pure. A series exists as long as its GPU or

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/contract/assignment.h"
+#include "common/contract/limits.h"
 
 namespace tessera::agent {
 
@@ -22,6 +23,8 @@ struct Pod {
   std::map<std::string, ContainerInfo> containers;  ///< by slot: "c0", "i1"
   std::optional<contract::Assignment> assignment;   ///< none: not a GPU pod, or `assignment_error`
   std::string assignment_error;
+  /// By slot, as the annotations have them now; without those that cannot be read.
+  std::map<std::string, contract::Limits> limits;
 
   std::string key() const { return space + "/" + name; }
 };

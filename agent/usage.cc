@@ -73,6 +73,7 @@ ContainerUsage UsageReader::ReadContainer(const Pod& pod,
   usage.running = found != pod.containers.end() && found->second.running;
   usage.devices = Granted(placement);
   const std::string path = RegionPath(pods_dir_, pod.uid, slot);
+  usage.region_path = path;
   if (path.empty()) return usage;
   const auto snapshot = region::ReadRegion(path);
   if (snapshot) {

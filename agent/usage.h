@@ -31,6 +31,7 @@ struct ContainerUsage {
   bool running = false;
   bool attached = false;  ///< its region is there and readable: the interceptor is at work
   bool region_bad = false;
+  std::string region_path;  ///< empty: the pod's uid is no plain name
   std::vector<DeviceUsage> devices;
 };
 

@@ -74,6 +74,19 @@ void DecodeAssignment(const Value& pod, Pod& into) {
   }
 }
 
+/// Limits that cannot be read are as good as none: the assignment has them, too.
+void DecodeLimits(const Value& pod, Pod& into) {
+  if (!into.assignment) return;
+  for (const auto& container : into.assignment->placement.containers) {
+    const std::string slot = binpack::SlotName(container.kind, container.index);
+    const Value* text = json::FindPath(
+        pod, {"metadata", "annotations", names::SlotKey(slot, names::kLimitsSuffix)});
+    if (text == nullptr || !text->IsString()) continue;
+    auto limits = contract::DecodeLimits(json::View(*text));
+    if (limits) into.limits[slot] = *std::move(limits);
+  }
+}
+
 }  // namespace
 
 Result<NodeView> DecodeNode(const Value& node) {
@@ -104,6 +117,7 @@ Result<Pod> DecodePod(const Value& pod) {
   }
   if (const auto ok = DecodeContainers(pod, decoded); !ok) return Wrap(ok.error(), decoded.key());
   DecodeAssignment(pod, decoded);
+  DecodeLimits(pod, decoded);
   return decoded;
 }
 

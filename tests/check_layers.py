@@ -20,7 +20,7 @@ ALLOWED = {
     "webhook": ["binpack", "common"],
     "agent/arbiter": ["common/base", "interceptor/region"],
     "agent/mps": ["common/base", "common/contract/names.h"],
-    "agent": ["binpack", "common", "interceptor/region", "agent/mps"],
+    "agent": ["agent/arbiter", "agent/mps", "binpack", "common", "interceptor/region"],
     "cli": ["binpack", "common"],
     "sim": ["common", "binpack", "interceptor/region"],
 }

@@ -4,6 +4,8 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -16,6 +18,8 @@
 #include "agent/wire.h"
 #include "common/contract/names.h"
 #include "common/http/client.h"
+#include "interceptor/region/grant.h"
+#include "interceptor/region/region.h"
 #include "tests/agent/mps/fixture.h"
 #include "tests/sim/kube/cluster.h"
 
@@ -218,6 +222,29 @@ class Program : public Flow {
     return answer ? *answer : http::Response{.status = 0};
   }
 
+  /// A pod that runs, its container's process attached.
+  void RunPod(const std::string& name, region::Region& region) {
+    BindPod(name, "n1", Assignment("n1"));
+    const std::string path = std::string(sim::kPods) + "/" + name;
+    ASSERT_TRUE(client_->Patch(path + "/status", kube::PatchType::kMerge,
+                               R"({"status":{"containerStatuses":[
+                                   {"name":"main","state":{"running":{}}}]}})"));
+    const std::filesystem::path region_path =
+        RegionPath(folder_ + "/pods", Text(path, {"metadata", "uid"}), "c0");
+    std::filesystem::create_directories(region_path.parent_path());
+    region::DeviceConfig device;
+    std::strncpy(device.uuid, kGpu, sizeof(device.uuid) - 1);
+    device.limit_bytes = 1 << 30;
+    ASSERT_EQ(
+        region.Attach(region_path.parent_path().c_str(), {&device, 1}, region::Policy::kFixedShare),
+        nullptr);
+  }
+  static region::GrantView View(region::Region& region) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return region::ReadGrant(region.Grant(0),
+                             static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count()));
+  }
+
   std::string folder_;
   pid_t pid_ = 0;
   int port_ = 0;
@@ -239,6 +266,41 @@ TEST_F(Program, PublishesServesAndEndsOnSigterm) {
            std::string::npos;
   })) << Get("/metrics").body;
   EXPECT_THAT(Get("/metrics").body, HasSubstr("tessera_agent_nvml_up{node=\"n1\"} 1"));
+  EXPECT_EQ(Stop(SIGTERM), 0);
+}
+
+TEST_F(Program, ContainersThatShareAGpuGetTheirWindows) {
+  Start(TESSERA_BINARY_DIR "/lib/sim/libnvidia-ml.so.1");
+  region::Region first;
+  region::Region second;
+  RunPod("first", first);
+  RunPod("second", second);
+  ASSERT_TRUE(Eventually([&] { return View(first).valid && View(second).valid; }));
+  EXPECT_EQ(View(first).open_until_ns, region::kOpenForAll);
+  first.SetWanting(0, true);
+  second.SetWanting(0, true);
+  EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }));
+  const std::string labels = std::string("{node=\"n1\",gpu_uuid=\"") + kGpu + "\"";
+  EXPECT_TRUE(Eventually([&] {
+    const std::string body = Get("/metrics").body;
+    return body.find("tessera_gpu_arbitrated" + labels + "} 1") != std::string::npos &&
+           body.find("tessera_container_gpu_window_wait_seconds_total" + labels) !=
+               std::string::npos;
+  })) << Get("/metrics").body;
+  EXPECT_EQ(Stop(SIGTERM), 0);
+  EXPECT_TRUE(Eventually([&] { return !View(first).valid && !View(second).valid; }));
+}
+
+TEST_F(Program, WithoutTheArbiterNobodyIsToldAnything) {
+  Start(TESSERA_BINARY_DIR "/lib/sim/libnvidia-ml.so.1", {"--no-arbiter"});
+  region::Region region;
+  RunPod("p", region);
+  ASSERT_TRUE(Eventually([&] {
+    return Get("/metrics").body.find("tessera_interceptor_attached") != std::string::npos;
+  }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  EXPECT_EQ(region.Grant(0).heartbeat_ns.load(), 0U);
+  EXPECT_THAT(Get("/metrics").body, Not(HasSubstr("tessera_gpu_arbitrated")));
   EXPECT_EQ(Stop(SIGTERM), 0);
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/arbiter/arbiter_thread.h"
+#include "agent/pod.h"
+
+namespace tessera::agent {
+
+/// Whom the arbiter has to deal with: the containers of `pods` that run and share a GPU. Pure.
+/// Shares and policies are those of the pod's limits annotation, which an administrator may change
+/// while it runs, or where that is malformed or names other GPUs, of its assignment; never of a
+/// region. Pods that have a GPU for themselves, or share it by MPS, are left out.
+std::vector<ArbitratedContainer> ContainersToArbitrate(const std::vector<Pod>& pods,
+                                                       const std::string& pods_dir);
+
+}  // namespace tessera::agent

@@ -1,0 +1,119 @@
+// What the compute arbiter's thread costs: microseconds of CPU in each second, with containers that
+// are attached and idle, and with some that contend. Takes two seconds a case, real time.
+#include <dirent.h>
+#include <time.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <fstream>
+#include <string>
+
+#include <benchmark/benchmark.h>
+
+#include "agent/arbiter/arbiter_thread.h"
+#include "interceptor/region/grant.h"
+#include "interceptor/region/region.h"
+#include "tests/interceptor/temp_dir.h"
+
+namespace {
+
+using namespace tessera;
+
+std::uint64_t NowNs() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+void Nap(std::uint64_t ns) {
+  const timespec nap = {.tv_sec = static_cast<time_t>(ns / 1'000'000'000),
+                        .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
+  nanosleep(&nap, nullptr);
+}
+
+/// CPU time of the thread of that name in this process; 0: there is none.
+std::uint64_t CpuNsOf(const std::string& thread) {
+  DIR* const tasks = opendir("/proc/self/task");
+  std::uint64_t cpu_ns = 0;
+  while (const dirent* const task = readdir(tasks)) {
+    const std::string folder = std::string("/proc/self/task/") + task->d_name;
+    std::string name;
+    std::ifstream(folder + "/comm") >> name;
+    if (name == thread) std::ifstream(folder + "/schedstat") >> cpu_ns;
+  }
+  closedir(tasks);
+  return cpu_ns;
+}
+
+struct Container {
+  test::TempDir folder;
+  region::Region region;
+};
+
+class Node {
+ public:
+  explicit Node(std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      region::DeviceConfig device;
+      std::strcpy(device.uuid, "GPU-1");
+      Container& one = containers_.emplace_back();
+      if (one.region.Attach(one.folder.path().c_str(), {&device, 1}, region::Policy::kBurstShare) !=
+          nullptr) {
+        std::abort();
+      }
+    }
+  }
+  std::vector<agent::ArbitratedContainer> List() const {
+    std::vector<agent::ArbitratedContainer> list;
+    for (const Container& one : containers_) {
+      list.push_back({.gpu_uuid = "GPU-1",
+                      .region_path = one.folder.File("region"),
+                      .policy = region::Policy::kBurstShare,
+                      .percent = 1 + 99 / static_cast<int>(containers_.size())});
+    }
+    return list;
+  }
+  /// All of them always have something to launch.
+  void Contend(std::uint64_t ns) {
+    for (const std::uint64_t end = NowNs() + ns; NowNs() < end; Nap(200'000)) {
+      for (Container& one : containers_) {
+        const auto view = region::ReadGrant(one.region.Grant(0), NowNs());
+        const bool open = view.valid && view.IsOpen(NowNs());
+        one.region.SetRunning(0, open);
+        one.region.SetWanting(0, !open);
+      }
+    }
+  }
+
+ private:
+  std::deque<Container> containers_;
+};
+
+void Measure(benchmark::State& state, bool contend) {
+  Node node(state.range(0));
+  const agent::ArbiterThread arbiter([&] { return node.List(); });
+  Nap(300'000'000);
+  for (auto _ : state) {
+    const std::uint64_t cpu = CpuNsOf("arbiter");
+    const std::uint64_t from = NowNs();
+    if (contend) {
+      node.Contend(2'000'000'000);
+    } else {
+      Nap(2'000'000'000);
+    }
+    const auto seconds = 1e-9 * static_cast<double>(NowNs() - from);
+    state.counters["cpu_us_per_s"] = 1e-3 * static_cast<double>(CpuNsOf("arbiter") - cpu) / seconds;
+  }
+}
+
+void Idle(benchmark::State& state) { Measure(state, false); }
+void Contending(benchmark::State& state) { Measure(state, true); }
+
+BENCHMARK(Idle)->Arg(1)->Arg(10)->Arg(50)->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(Contending)->Arg(2)->Arg(4)->Iterations(1)->Unit(benchmark::kSecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();
