@@ -228,8 +228,10 @@ def check_agent(base):
            f"{variable} must be the node's name")
     folder = [a.split("=")[1] for a in container["args"] if a.startswith("--kubelet-pods-dir=")]
     mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
-    expect(folder and folder[0] in mounts and mounts[folder[0]].get("readOnly") is True, where,
-           "--kubelet-pods-dir must be mounted, read-only")
+    expect(folder and folder[0] in mounts and mounts[folder[0]].get("readOnly") is False, where,
+           "--kubelet-pods-dir must be mounted, writable: the arbiter's grants go into the regions")
+    expect(container["securityContext"]["capabilities"].get("add") == ["DAC_READ_SEARCH"], where,
+           "it needs no other capability: regions are open to all for writing")
 
 
 def main():

@@ -208,6 +208,10 @@ def check_values_arrive():
     expect(agent["volumes"][0]["hostPath"]["path"] == "/data/kubelet/pods", "kubeletRootDir")
     expect({"--kubelet-pods-dir=/data/kubelet/pods", "--nvml-library=/opt/nvml.so"}
            <= set(agent["containers"][0]["args"]), "agent's flags")
+    expect("--no-arbiter" not in agent["containers"][0]["args"] and
+           agent["containers"][0]["volumeMounts"][0]["readOnly"] is False, "agent.arbiter")
+    agent = one(render("agent.arbiter=false"), "DaemonSet", "tessera-agent")["spec"]["template"]["spec"]["containers"][0]
+    expect("--no-arbiter" in agent["args"] and agent["volumeMounts"][0]["readOnly"] is True, "agent.arbiter=false")
     webhook = one(objects, "Deployment", "tessera-webhook")["spec"]["template"]
     expect(webhook["metadata"]["labels"]["a"] == "b", "podLabels")
     args = webhook["spec"]["containers"][0]["args"]
