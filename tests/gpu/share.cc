@@ -2,13 +2,17 @@
 // their length, divided by the time that went by. Any driver, simulated or real; nothing but libdl.
 //
 //   share [--mode queued|sync|graph|streams|nap] [--kernel-us N] [--seconds S] [--think-us T]
-//         [--kernel-ns N] [--start-at UNIX_SECONDS] [--threads N] [--period-us T]
+//         [--kernel-ns N] [--start-at UNIX_SECONDS] [--threads N] [--period-us T] [--waves N]
+//         [--blocks N]
 //
 // --kernel-ns: how long one kernel takes, as a run without a limit and nothing else on the GPU has
 // measured it; without it, the length is measured, which is wrong under a limit.
+// --waves: a kernel of so many times as many blocks as fit at once, each of --kernel-us.
+// --blocks: the same in blocks, for a client of MPS, which is told of a part of the GPU only.
 // --period-us: one kernel each so many microseconds, by the clock, and how long each took from its
 // launch to its end: p50_us=… p99_us=… most_us=…
 // Prints one line: share=30.1 kernels=3601 kernel_ns=501230 wall_s=6.01 measured_ns=501230
+// blocks=264
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,14 +32,15 @@
 
 namespace {
 
-#define FUNCTIONS(X)                                                                              \
-  X(cuInit)                                                                                       \
-  X(cuDeviceGetAttribute)                                                                         \
-  X(cuDevicePrimaryCtxRetain)                                                                     \
-  X(cuCtxSetCurrent)                                                                              \
-  X(cuCtxSynchronize) X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel)                \
-      X(cuStreamCreate) X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord)                  \
-          X(cuEventSynchronize) X(cuEventElapsedTime) X(cuGraphCreate) X(cuGraphAddKernelNode_v2) \
+#define FUNCTIONS(X)                                                                 \
+  X(cuInit)                                                                          \
+  X(cuDeviceGetAttribute)                                                            \
+  X(cuDevicePrimaryCtxRetain)                                                        \
+  X(cuCtxSetCurrent)                                                                 \
+  X(cuCtxSynchronize)                                                                \
+  X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamCreate)     \
+      X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord) X(cuEventSynchronize) \
+          X(cuEventElapsedTime) X(cuGraphCreate) X(cuGraphAddKernelNode_v2)          \
               X(cuGraphInstantiateWithFlags) X(cuGraphLaunch)
 
 struct Api {
@@ -74,6 +79,7 @@ struct Options {
   std::string mode = "queued";
   double kernel_us = 500, seconds = 6, think_us = 0, kernel_ns = 0, start_at = 0, period_us = 0;
   int threads = 1;
+  unsigned waves = 1, blocks = 0;
 };
 
 Options Parse(int argc, char** argv) {
@@ -95,6 +101,10 @@ Options Parse(int argc, char** argv) {
       o.start_at = value;
     else if (key == "--period-us")
       o.period_us = value;
+    else if (key == "--waves")
+      o.waves = static_cast<unsigned>(value);
+    else if (key == "--blocks")
+      o.blocks = static_cast<unsigned>(value);
     else if (key == "--threads")
       o.threads = static_cast<int>(value);
     else
@@ -234,7 +244,8 @@ int main(int argc, char** argv) {
   CALL(cuModuleLoadData, &module, tessera::sim::gpu::kKernelsPtx);
   CALL(cuModuleGetFunction, &spin, module, "spin");
   // Two blocks of 1024 threads fill a multiprocessor, so no two kernels run at the same time.
-  const auto blocks = static_cast<unsigned>(2 * processors);
+  const unsigned blocks =
+      options.blocks != 0 ? options.blocks : options.waves * static_cast<unsigned>(2 * processors);
 
   double measured = 0;
   if (options.kernel_ns == 0) measured = Worker(options, context, spin, blocks).MeasureNs();
@@ -259,8 +270,8 @@ int main(int argc, char** argv) {
   }
   for (std::thread& thread : threads) thread.join();
   const double wall = Now() - start;
-  printf("share=%.2f kernels=%zu kernel_ns=%.0f wall_s=%.3f measured_ns=%.0f\n",
+  printf("share=%.2f kernels=%zu kernel_ns=%.0f wall_s=%.3f measured_ns=%.0f blocks=%u\n",
          100 * static_cast<double>(kernels) * kernel_ns * 1e-9 / wall, kernels.load(), kernel_ns,
-         wall, measured);
+         wall, measured, blocks);
   return 0;
 }
