@@ -6,6 +6,7 @@ import base64
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -196,6 +197,31 @@ def check_switches():
     expect({k[0] for k in left} == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}, f"policy: {left}")
 
 
+def check_mps():
+    """Off: no privilege. On: agent and webhook have one folder, by the chart and by the base's component."""
+    off = json.dumps(list(render().values()))
+    expect(not any(word in off for word in ("-mps", "\"mps", "privileged", "hostPID")), "mps.enabled=false leaves something")
+    component = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": ["base"],
+                 "components": ["base/mps"]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        shutil.copytree(ROOT / "manifests", path / "base", ignore=shutil.ignore_patterns("helm", "examples"))
+        (path / "kustomization.yaml").write_text(yaml.safe_dump(component))
+        built = run(KUBECTL, "kustomize", folder)
+    expect(built.returncode == 0, f"mps component: {built.stderr}")
+    base = {k: without_helm(v) for k, v in index(built.stdout).items() if k[0] != "Namespace"}
+    chart = {k: without_helm(v) for k, v in render(*AS_THE_BASE, "mps.enabled=true").items()}
+    for key in sorted(base.keys() | chart.keys()):
+        PROBLEMS.extend(f"mps {'/'.join(key)}{line}" for line in differences(base.get(key), chart.get(key)))
+    objects = render("mps.enabled=true", "mps.root=/data/mps", "mps.controlArguments=[\"-M\"]")
+    pod = one(objects, "DaemonSet", "tessera-agent")["spec"]["template"]["spec"]
+    expect({"--mps", "--mps-root=/data/mps", "--mps-argument=-M"} <= set(pod["containers"][0]["args"]), "agent's mps flags")
+    expect({v["hostPath"]["path"] for v in pod["volumes"] if v["name"].startswith("mps")} == {"/data/mps", "/data/mps/shm"},
+           "agent's mps volumes")
+    webhook = one(objects, "Deployment", "tessera-webhook")["spec"]["template"]["spec"]["containers"][0]
+    expect({"--allow-mps", "--mps-root=/data/mps"} <= set(webhook["args"]), "webhook's mps flags")
+
+
 def check_values_arrive():
     objects = render("image.registry=mirror", "image.tag=v9", "image.pullPolicy=Always", "imagePullSecrets=[{\"name\":\"s\"}]",
                      f"agent.image.digest=sha256:{'0' * 64}", "agent.kubeletRootDir=/data/kubelet",
@@ -211,6 +237,7 @@ def check_values_arrive():
     expect("--no-arbiter" not in agent["containers"][0]["args"] and
            agent["containers"][0]["volumeMounts"][0]["readOnly"] is False, "agent.arbiter")
     agent = one(render("agent.arbiter=false"), "DaemonSet", "tessera-agent")["spec"]["template"]["spec"]["containers"][0]
+    check_mps()
     expect("--no-arbiter" in agent["args"] and agent["volumeMounts"][0]["readOnly"] is True, "agent.arbiter=false")
     webhook = one(objects, "Deployment", "tessera-webhook")["spec"]["template"]
     expect(webhook["metadata"]["labels"]["a"] == "b", "podLabels")
