@@ -54,7 +54,7 @@ std::vector<ArbitratedContainer> ContainersToArbitrate(const std::vector<Pod>& p
       const std::string slot = binpack::SlotName(placement.kind, placement.index);
       const auto info = pod.containers.find(slot);
       const std::string path = RegionPath(pods_dir, pod.uid, slot);
-      if (info == pod.containers.end() || !info->second.running || path.empty()) continue;
+      if (info == pod.containers.end() || info->second.ended || path.empty()) continue;
       const contract::Limits limits = LimitsOf(pod, slot, placement);
       for (const binpack::DeviceShare& share : limits.devices) {
         containers.push_back({.gpu_uuid = share.uuid,

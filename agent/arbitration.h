@@ -8,7 +8,9 @@
 
 namespace tessera::agent {
 
-/// Whom the arbiter has to deal with: the containers of `pods` that run and share a GPU. Pure.
+/// Whom the arbiter has to deal with: the containers of `pods` that share a GPU and have not ended.
+/// Those too that are not known to run: the kubelet tells that a second late, and the region is
+/// there as soon as one uses the GPU. Pure.
 /// Shares and policies are those of the pod's limits annotation, which an administrator may change
 /// while it runs, or where that is malformed or names other GPUs, of its assignment; never of a
 /// region. Pods that have a GPU for themselves, or share it by MPS, are left out.

@@ -12,6 +12,7 @@ namespace tessera::agent {
 struct ContainerInfo {
   std::string name;
   bool running = false;
+  bool ended = false;  ///< and will not run again, or not now
 };
 
 /// A pod of this node as far as the agent looks at it.

@@ -17,14 +17,15 @@ std::string QuantityText(const Value& value) {
   return value.IsString() ? std::string(json::View(value)) : json::Dump(value);
 }
 
-/// Names of the containers that run now, from one of the status lists. A list of another shape
-/// tells of none.
-void AddRunning(const Value& pod, std::string_view list, std::set<std::string, std::less<>>& into) {
+/// Names of the containers that are in `state` now, from one of the status lists. A list of another
+/// shape tells of none.
+void AddInState(const Value& pod, std::string_view list, std::string_view state,
+                std::set<std::string, std::less<>>& into) {
   const Value* statuses = json::FindPath(pod, {"status", list});
   if (statuses == nullptr || !statuses->IsArray()) return;
   for (const Value& status : statuses->GetArray()) {
     const auto name = json::GetString(status, "name");
-    if (name && json::FindPath(status, {"state", "running"}) != nullptr) into.insert(*name);
+    if (name && json::FindPath(status, {"state", state}) != nullptr) into.insert(*name);
   }
 }
 
@@ -50,10 +51,14 @@ Result<void> DecodeContainers(const Value& pod, Pod& into) {
   if (ok) ok = AddContainers(pod, "containers", binpack::ContainerKind::kApp, into.containers);
   if (!ok) return ok;
   std::set<std::string, std::less<>> running;
-  AddRunning(pod, "initContainerStatuses", running);
-  AddRunning(pod, "containerStatuses", running);
+  std::set<std::string, std::less<>> ended;
+  for (const std::string_view list : {"initContainerStatuses", "containerStatuses"}) {
+    AddInState(pod, list, "running", running);
+    AddInState(pod, list, "terminated", ended);
+  }
   for (auto& [slot, container] : into.containers) {
     container.running = running.contains(container.name);
+    container.ended = ended.contains(container.name);
   }
   return {};
 }

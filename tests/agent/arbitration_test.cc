@@ -16,7 +16,7 @@ using ::testing::Not;
 
 /// A pod with one container, as the API server has it.
 Pod Decoded(const contract::Assignment& assignment, const std::string& limits,
-            bool running = true) {
+            const char* state = "running") {
   json::Writer writer;
   writer.String(contract::EncodeAssignment(assignment));
   const std::string text =
@@ -25,7 +25,7 @@ Pod Decoded(const contract::Assignment& assignment, const std::string& limits,
       writer.Take() + R"(,"tessera.dev/c0-limits":")" + limits +
       R"("}},"spec":{"containers":[{"name":"main"}]},"status":{"containerStatuses":
       [{"name":"main","state":{")" +
-      (running ? "running" : "waiting") + R"(":{}}}]}})";
+      state + R"(":{}}}]}})";
   const auto document = json::Parse(text);
   EXPECT_TRUE(document) << text;
   auto pod = DecodePod(*document);
@@ -42,7 +42,7 @@ contract::Assignment OnTwoGpus() {
   return assignment;
 }
 
-TEST(Arbitration, EachGpuOfARunningContainerIsTold) {
+TEST(Arbitration, EachGpuOfAContainerIsTold) {
   const auto told = ContainersToArbitrate({Decoded(OnTwoGpus(), "")}, "/pods");
   ASSERT_EQ(told.size(), 2U);
   EXPECT_EQ(told[0].gpu_uuid, "GPU-a");
@@ -74,9 +74,10 @@ TEST(Arbitration, LimitsThatAreMalformedOrOfOtherGpusDoNot) {
   }
 }
 
-TEST(Arbitration, WhoHasTheGpuAloneOrUsesMpsOrDoesNotRunIsLeftOut) {
+TEST(Arbitration, WhoHasTheGpuAloneOrUsesMpsOrHasEndedIsLeftOut) {
   auto assignment = OnTwoGpus();
-  EXPECT_TRUE(ContainersToArbitrate({Decoded(assignment, "", false)}, "/pods").empty());
+  EXPECT_TRUE(ContainersToArbitrate({Decoded(assignment, "", "terminated")}, "/pods").empty());
+  EXPECT_EQ(ContainersToArbitrate({Decoded(assignment, "", "waiting")}, "/pods").size(), 2U);
   assignment.isolation = binpack::Isolation::kExclusive;
   EXPECT_TRUE(ContainersToArbitrate({Decoded(assignment, "")}, "/pods").empty());
   assignment.isolation = binpack::Isolation::kMps;
