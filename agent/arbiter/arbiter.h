@@ -9,7 +9,8 @@
 #include "interceptor/region/layout.h"
 
 /// Who of the containers that share a GPU may use it when: disjoint, work-conserving windows by
-/// weighted fair queueing. Pure: the caller looks and writes. README.md has the rules' reasons.
+/// weighted fair queueing. Pure: the caller looks and writes. README.md has the rules and their
+/// reasons.
 namespace tessera::agent {
 
 /// Two windows of which one ends cost some 0.3 ms of the GPU: measured on an H200, windows of 5 ms

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kListEveryNs = 250'000'000;
 /// So long at most it sleeps: how soon it sees that it has to end.
-constexpr std::uint64_t kSleepNs = 20'000'000;
+constexpr std::uint64_t kSleepNs = 100'000'000;
 constexpr int kNice = -15;
 
 std::uint64_t NowNs() {

@@ -155,6 +155,15 @@ TEST(Arbiter, AStoppedOneThatWantsIsGivenLittle) {
   EXPECT_GE(gpu.Share(1, kRun), 97.0);
 }
 
+TEST(Arbiter, WhoKeepsTheOthersWaitingAfterItsWindowsHasFewerOfThem) {
+  Habits liar{.percent = 50};
+  liar.lingers_ns = 90 * kMs;
+  SimulatedGpu gpu({liar, {.percent = 50}});
+  gpu.Run(kRun);
+  EXPECT_GE(gpu.Share(1, kRun), 45.0);
+  EXPECT_LE(gpu.Share(0, kRun), 15.0);
+}
+
 TEST(Arbiter, WhoLiesLoses) {
   for (const int lie : {0, 1, 2}) {
     Habits liar{.percent = 50};

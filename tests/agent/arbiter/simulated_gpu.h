@@ -38,6 +38,7 @@ struct Habits {
   bool always_running = false;  ///< lies
   bool always_wanting = false;
   bool never_running = false;
+  std::uint64_t lingers_ns = 0;  ///< says that it runs for so long after its work
 };
 
 /// The container: its program, its gate, its part of the GPU's queue.
@@ -150,7 +151,7 @@ class Container {
   }
 
   void Rest(bool open) {
-    const std::uint64_t until = idle_since_ns_ + habits_.sync_delay_ns;
+    const std::uint64_t until = idle_since_ns_ + habits_.sync_delay_ns + habits_.lingers_ns;
     if (now_ns_ >= until + (open ? 200 * kUs : 0)) running_ = false;
     if (!running_) credit_ns_ = 0;
   }
