@@ -84,6 +84,11 @@ CUresult cuCtxSynchronize(void) {
   return Synchronized(scope, scope.real().cuCtxSynchronize());
 }
 
+CUresult cuCtxSynchronize_v2(CUcontext context) {
+  const HookScope scope;
+  return Synchronized(scope, scope.real().cuCtxSynchronize_v2(context));
+}
+
 CUresult cuStreamSynchronize(CUstream stream) {
   const HookScope scope;
   return Synchronized(scope, scope.real().cuStreamSynchronize(stream));

@@ -14,7 +14,7 @@ namespace tessera {
 namespace {
 
 /// The newest driver API that the table was compared with.
-constexpr int kKnownVersion = 13010;
+constexpr int kKnownVersion = 13000;
 
 /// Is that a later variant of a function of ours, whose parameters may differ? The driver exports
 /// it under a name with the next number.

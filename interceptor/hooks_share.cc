@@ -4,9 +4,9 @@
 #include "interceptor/scope.h"
 
 // Memory that is shared is paid for by the process that made it. What was handed out as a file
-// descriptor, a fabric handle or a part of a multicast object lives on without any handle or
-// mapping that we could see, so it stays charged until its maker ends. Importers are charged
-// nothing.
+// descriptor, a fabric handle, a part of a multicast object or of an array lives on without any
+// handle or mapping that we could see, so it stays charged until its maker ends. Importers are
+// charged nothing.
 
 namespace tessera {
 namespace {
@@ -26,6 +26,18 @@ CUresult SharedMapping(const HookScope& scope, CUdeviceptr ptr, CUresult result)
   return Shared(scope, mapping.owner, result);
 }
 
+/// Parts of arrays, which are unmapped by names that we do not follow.
+CUresult SharedWithArrays(const HookScope& scope, const CUarrayMapInfo* list, unsigned int count,
+                          CUresult result) {
+  if (scope.nested() || result != CUDA_SUCCESS || !session::Ready()) return result;
+  for (unsigned int i = 0; i < count; ++i) {
+    if (list[i].memOperationType == CU_MEM_OPERATION_TYPE_MAP) {
+      HandleLedger().Keep(list[i].memHandle);
+    }
+  }
+  return result;
+}
+
 }  // namespace
 }  // namespace tessera
 
@@ -36,6 +48,17 @@ CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle ha
   const HookScope scope;
   const CUresult result = scope.real().cuMemExportToShareableHandle(out, handle, type, flags);
   return Shared(scope, handle, result);
+}
+
+CUresult cuMemMapArrayAsync(CUarrayMapInfo* list, unsigned int count, CUstream stream) {
+  const HookScope scope;
+  return SharedWithArrays(scope, list, count, scope.real().cuMemMapArrayAsync(list, count, stream));
+}
+
+CUresult cuMemMapArrayAsync_ptsz(CUarrayMapInfo* list, unsigned int count, CUstream stream) {
+  const HookScope scope;
+  return SharedWithArrays(scope, list, count,
+                          scope.real().cuMemMapArrayAsync_ptsz(list, count, stream));
 }
 
 CUresult cuMulticastBindMem(CUmemGenericAllocationHandle multicast, std::size_t multicast_offset,

@@ -169,6 +169,7 @@ CUresult cuCtxCreate_v4(CUcontext* ctx, CUctxCreateParams* params, unsigned int 
 CUresult cuCtxDestroy(CUcontext ctx);
 CUresult cuCtxPushCurrent(CUcontext ctx);
 CUresult cuCtxPopCurrent(CUcontext* ctx);
+CUresult cuCtxSynchronize_v2(CUcontext ctx);
 CUresult cuCtxGetId(CUcontext ctx, unsigned long long* id);
 CUresult cuCtxGetCacheConfig(int* config);
 CUresult cuCtxSetCacheConfig(int config);

@@ -35,6 +35,29 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool* pool, void* os_handle,
 CUresult cuMemPoolExportPointer(CUmemPoolPtrExportData* out, CUdeviceptr ptr);
 CUresult cuMemPoolImportPointer(CUdeviceptr* ptr, CUmemoryPool pool, CUmemPoolPtrExportData* data);
 
+// --- Physical memory behind arrays
+typedef enum CUmemOperationType_enum {
+  CU_MEM_OPERATION_TYPE_MAP = 1,
+  CU_MEM_OPERATION_TYPE_UNMAP = 2
+} CUmemOperationType;
+
+typedef struct CUarrayMapInfo_st {
+  int resourceType;
+  CUarray resource;  ///< or a mipmapped array
+  int subresourceType;
+  unsigned long long subresource[4];  ///< which part of it
+  CUmemOperationType memOperationType;
+  int memHandleType;
+  CUmemGenericAllocationHandle memHandle;
+  unsigned long long offset;
+  unsigned int deviceBitMask;
+  unsigned int flags;
+  unsigned int reserved[2];
+} CUarrayMapInfo;
+
+CUresult cuMemMapArrayAsync(CUarrayMapInfo* list, unsigned int count, CUstream stream);
+CUresult cuMemMapArrayAsync_ptsz(CUarrayMapInfo* list, unsigned int count, CUstream stream);
+
 // --- Multicast objects
 typedef struct CUmulticastObjectProp_st {
   unsigned int numDevices;

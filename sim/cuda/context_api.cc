@@ -240,6 +240,18 @@ CUresult cuCtxSynchronize(void) {
   return result;
 }
 
+CUresult cuCtxSynchronize_v2(CUcontext handle) {
+  if (handle == nullptr) return cuCtxSynchronize();
+  if (const CUresult error = Ready()) return error;
+  const ContextPtr ctx = TheDriver().contexts.Find(handle);
+  if (ctx == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  if (ctx->destroyed) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  if (const CUresult error = RefuseCaptureIn(ctx)) return error;
+  const CUresult result = WaitFor(*ctx, ctx->last);
+  if (result == CUDA_SUCCESS) TrimPools(*ctx->device);
+  return result;
+}
+
 CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned int flags) {
   const Current current;
   if (!current) return current.error();

@@ -69,6 +69,13 @@ struct Mapping {
   CUmemAccess_flags access = CU_MEM_ACCESS_FLAGS_PROT_NONE;
 };
 
+/// A part of an array that memory of cuMemCreate lies behind.
+struct Tile {
+  CUarray array;
+  unsigned long long part[4];
+  std::shared_ptr<Physical> physical;
+};
+
 /// Reservations, handles and mappings of a process. Thread-safe by its mutex.
 struct Vmm {
   std::mutex mu;                   ///< guards the rest
@@ -76,6 +83,7 @@ struct Vmm {
   std::map<CUdeviceptr, std::size_t> reservations;
   std::map<CUmemGenericAllocationHandle, Handle> handles;
   std::map<CUdeviceptr, Mapping> mappings;
+  std::vector<Tile> tiles;
   CUmemGenericAllocationHandle next_handle = 0x7e55e7a0000001;
 };
 

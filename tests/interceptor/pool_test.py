@@ -1,8 +1,14 @@
 #!/usr/bin/env python3
 """What pools take from a device is charged, whoever frees what and how. Usage: pool_test.py BUILD_FOLDER"""
+import re
+
 import in_child
 
 CHUNK = 32
+
+
+def as_pointers(call):
+    return re.sub(r"\((stream|event|context)\b", r"(ctypes.c_void_p(\1)", call)
 
 
 class Pools(in_child.Container):
@@ -28,18 +34,19 @@ assert free_bytes() == LIMIT
 """)
 
     def test_every_synchronisation_returns_what_is_beyond_the_threshold(self):
-        for sync in ["cuCtxSynchronize()", "cuStreamSynchronize(0)", "cuStreamSynchronize_ptsz(0)",
+        for sync in ["cuCtxSynchronize()", "cuCtxSynchronize_v2(None)", "cuCtxSynchronize_v2(context)",
+                     "cuStreamSynchronize(0)", "cuStreamSynchronize_ptsz(0)",
                      "cuStreamSynchronize(stream)", "cuEventSynchronize(event)"]:
             for free in ["cuMemFreeAsync(ptr, 0)", "cuMemFreeAsync_ptsz(ptr, 0)", "cuMemFree_v2(ptr)"]:
                 with self.subTest(f"{sync} {free}"):
                     self.run_body(f"""
-start()
+context = start()
 stream, event = get("cuStreamCreate", 0), get("cuEventCreate", 0)
 ptr = alloc(40 * MIB, "cuMemAllocAsync", 0)
 assert free_bytes() == LIMIT - 64 * MIB
 assert driver.{free.replace("ptr", "ctypes.c_ulonglong(ptr)")} == 0
 check("cuEventRecord", event, 0)
-assert driver.{sync.replace("(stream", "(ctypes.c_void_p(stream)").replace("(event", "(ctypes.c_void_p(event)")} == 0
+assert driver.{as_pointers(sync)} == 0
 assert free_bytes() == LIMIT
 """)
 

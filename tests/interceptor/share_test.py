@@ -198,6 +198,24 @@ assert free_bytes() == LIMIT - 32 * MIB, "to its maker's end: never too little"
 """)
                 self.run_body("start()\nassert free_bytes() == LIMIT")
 
+    def test_what_lies_behind_an_array_stays_charged(self):
+        for name in ["cuMemMapArrayAsync", "cuMemMapArrayAsync_ptsz"]:
+            self.run_body(f"""
+start()
+class Part(ctypes.Structure):
+    _fields_ = [("resource_type", c_int), ("array", c_ulonglong), ("part_type", c_int), ("part", c_ulonglong * 4),
+                ("operation", c_int), ("handle_type", c_int), ("handle", c_ulonglong), ("offset", c_ulonglong),
+                ("devices", c_uint), ("flags", c_uint), ("reserved", c_uint * 2)]
+handle, other = create(32 * MIB), create(32 * MIB)
+parts = (Part * 2)(Part(0, 1, 0, (c_ulonglong * 4)(7), 1, 0, handle), Part(0, 1, 0, (c_ulonglong * 4)(8), 2, 0, other))
+assert call("{name}", byref(Part(0, 1, 0, (c_ulonglong * 4)(9), 1, 0, 4711)), 1, 0) == INVALID_VALUE
+check("{name}", parts, 2, 0)
+check("cuMemRelease", handle)
+check("cuMemRelease", other)
+assert free_bytes() == LIMIT - 32 * MIB, "the array has one, the other was unmapped"
+""")
+            self.run_body("start()\nassert free_bytes() == LIMIT")
+
     def test_physical_memory_is_charged_where_it_is_made(self):
         self.run_body("""
 start()
