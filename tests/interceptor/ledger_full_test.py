@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Where the library has no memory to remember an allocation by, it is freed and refused; and very many are remembered.
 Usage: ledger_full_test.py BUILD_FOLDER"""
+import signal
+
 import in_child
 
 # kind -> how to take 40 MiB or a context, and how to give it back
@@ -95,6 +97,18 @@ assert free_bytes() == before - 512 * len(held)
 for ptr in held: check("cuMemFree_v2", ptr)
 assert free_bytes() == before
 """)
+
+    def test_a_stopped_process_holds_nobody_up(self):
+        """Wherever it was stopped. The driver does nothing here: the simulated one has a lock."""
+        worker = self.spawn('start()\nprint("ready", flush=True)\nwhile True: call("cuMemFree_v2", alloc(4096))',
+                            TESSERA_SIM_NOOP="1")
+        self.assertEqual(worker.stdout.readline(), "ready\n")
+        for _ in range(20):
+            worker.send_signal(signal.SIGSTOP)
+            self.run_body("start()\nfor _ in range(1000): check('cuMemFree_v2', alloc(4096))", TESSERA_SIM_NOOP="1")
+            worker.send_signal(signal.SIGCONT)
+        worker.kill()
+        worker.communicate()
 
     def test_20000_live_allocations_are_freed_newest_first(self):
         self.run_body(PRELUDE + """
