@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "common/abi/cuda_green.h"
 #include "common/abi/cuda_more.h"
 #include "common/abi/cuda_share.h"
 
@@ -57,7 +58,15 @@ namespace {
   X(cuGraphLaunch, "cuGraphLaunch")                               \
   X(cuDeviceGraphMemTrim, "cuDeviceGraphMemTrim")                 \
   X(cuModuleLoadData, "cuModuleLoadData")                         \
-  X(cuModuleUnload, "cuModuleUnload")
+  X(cuModuleUnload, "cuModuleUnload")                             \
+  X(cuCtxGetLimit, "cuCtxGetLimit")                               \
+  X(cuCtxSetLimit, "cuCtxSetLimit")                               \
+  X(cuDeviceGetDevResource, "cuDeviceGetDevResource")             \
+  X(cuDevSmResourceSplitByCount, "cuDevSmResourceSplitByCount")   \
+  X(cuDevResourceGenerateDesc, "cuDevResourceGenerateDesc")       \
+  X(cuGreenCtxCreate, "cuGreenCtxCreate")                         \
+  X(cuGreenCtxDestroy, "cuGreenCtxDestroy")                       \
+  X(cuCtxFromGreenCtx, "cuCtxFromGreenCtx")
 
 struct Api {
 #define X(symbol, base) decltype(&::symbol) symbol = nullptr;
@@ -77,6 +86,8 @@ bool Load(bool by_table) {
   found = nullptr;                                                       \
   if (by_table) {                                                        \
     find(base, &found, 12000, CU_GET_PROC_ADDRESS_DEFAULT, &status);     \
+    /* what came later */ if (found == nullptr)                          \
+      find(base, &found, 12040, CU_GET_PROC_ADDRESS_DEFAULT, &status);   \
   } else {                                                               \
     found = dlsym(driver, #symbol);                                      \
   }                                                                      \
@@ -232,6 +243,68 @@ CUresult Context(Undo& undo) {
   return result;
 }
 
+/// Of 8 multiprocessors, in the primary context. Null: the driver has none, or refused it.
+CUgreenCtx Green(CUresult& result) {
+  CUdevResource all = {};
+  CUdevResource part = {};
+  CUdevResourceDesc desc = nullptr;
+  CUgreenCtx green = nullptr;
+  unsigned int groups = 1;
+  result = CUDA_ERROR_NOT_FOUND;
+  if (api.cuGreenCtxCreate == nullptr) return nullptr;
+  result = api.cuDeviceGetDevResource(0, &all, CU_DEV_RESOURCE_TYPE_SM);
+  if (result == CUDA_SUCCESS) {
+    result = api.cuDevSmResourceSplitByCount(&part, &groups, &all, nullptr, 0, 8);
+  }
+  if (result == CUDA_SUCCESS) result = api.cuDevResourceGenerateDesc(&desc, &part, 1);
+  if (result == CUDA_SUCCESS) {
+    result = api.cuGreenCtxCreate(&green, desc, 0, CU_GREEN_CTX_DEFAULT_STREAM);
+  }
+  return result == CUDA_SUCCESS ? green : nullptr;
+}
+
+/// At most eight, as with contexts.
+CUresult GreenContext(Undo& undo) {
+  if (undo.size() == 8) return CUDA_ERROR_INVALID_VALUE;
+  CUresult result{};
+  CUgreenCtx const green = Green(result);
+  if (green != nullptr) undo.push_back([green] { api.cuGreenCtxDestroy(green); });
+  return result;
+}
+
+/// What was allocated while a green context was current, which has gone: is it still there?
+CUresult LeftByGreenContext(Undo& undo) {
+  CUresult result{};
+  CUcontext shown = nullptr;
+  CUcontext primary = nullptr;
+  CUdeviceptr ptr = 0;
+  CUgreenCtx const green = Green(result);
+  if (green == nullptr) return result;
+  api.cuDevicePrimaryCtxRetain(&primary, 0);
+  api.cuCtxFromGreenCtx(&shown, green);
+  api.cuCtxSetCurrent(shown);
+  result = api.cuMemAlloc_v2(&ptr, kStep);
+  api.cuCtxSetCurrent(primary);
+  api.cuGreenCtxDestroy(green);
+  return Memory(undo, result, ptr);
+}
+
+/// Raises a limit of the context step by step, sixteen times; what it takes, NVML shows.
+Case Limit(CUlimit limit, std::size_t step) {
+  return {0, [=](Undo& undo) {
+            std::size_t value = 0;
+            if (undo.size() == 16) return CUDA_ERROR_INVALID_VALUE;
+            api.cuCtxGetLimit(&value, limit);
+            const CUresult result = api.cuCtxSetLimit(limit, value + step);
+            if (result == CUDA_SUCCESS) {
+              undo.push_back([=, first = undo.empty()] {
+                if (first) api.cuCtxSetLimit(limit, value);
+              });
+            }
+            return result;
+          }};
+}
+
 /// More managed memory than the card has free can hang a GPU: whoever runs this sees to that.
 CUresult Managed(Undo& undo) {
   CUdeviceptr ptr = 0;
@@ -301,6 +374,17 @@ const Cases& AllCases() {
       {"cuCtxCreate",
        [] {
          return Case{0, Context};
+       }},
+      {"cuCtxSetLimit_stack", [] { return Limit(CU_LIMIT_STACK_SIZE, 1024); }},
+      {"cuCtxSetLimit_heap", [] { return Limit(CU_LIMIT_MALLOC_HEAP_SIZE, 4 * kStep); }},
+      {"cuCtxSetLimit_printf", [] { return Limit(CU_LIMIT_PRINTF_FIFO_SIZE, 4 * kStep); }},
+      {"cuGreenCtxCreate",
+       [] {
+         return Case{0, GreenContext};
+       }},
+      {"cuGreenCtx_memory",
+       [] {
+         return Case{kStep, LeftByGreenContext};
        }},
   };
   return cases;
