@@ -29,7 +29,7 @@ def test_every_manifest_is_accepted_strictly(plane, tessera):
     dry_run(plane, plane.kubectl("kustomize", MANIFESTS).stdout)
     dry_run(plane, tessera.helm("template", "tessera", CHART, f"--namespace={NAMESPACE}").stdout)
     everything = ["webhook.certificates.mode=certManager", "serviceMonitor.enabled=true", "flowSchema.create=true",
-                  "runtimeClass.create=true"]
+                  "runtimeClass.create=true", "mps.enabled=true"]
     dry_run(plane, tessera.helm("template", "tessera", CHART, f"--namespace={NAMESPACE}",
                                 "--api-versions=monitoring.coreos.com/v1", *[f"--set={v}" for v in everything]).stdout)
 

@@ -224,3 +224,37 @@ def test_restarted_container_starts_with_the_limit_that_holds_now(changed, machi
     machine.runtime.kill_task(changed.status()["containerID"].removeprefix("containerd://"))
     sees = changed.wait("the same again", restart=1, held=400 * MIB)
     assert sees["TESSERA_LIMITS"] == sees["limits_file"] == limits_text(changed, 400)
+
+
+@pytest.fixture
+def open_space(plane, delivery):
+    """A namespace that allows hostPath, as pods of isolation mps need."""
+    plane.admin.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mps"}})
+    wait_for("the service account", lambda: plane.admin.find("serviceaccounts", "default", "mps"))
+    yield "mps"
+    for pod in plane.admin.list("pods", "mps"):
+        plane.admin.delete("pods", pod["metadata"]["name"], "mps")
+    wait_for("the kubelet to end all pods", lambda: not plane.admin.list("pods", "mps"), 60, 0.2)
+    plane.admin.delete("namespaces", "mps")
+    wait_for("no namespace", lambda: not plane.admin.find("namespaces", "mps"), 60, 0.2)
+
+
+def test_a_client_of_mps_starts_when_its_daemon_answers_and_not_before(plane, tessera, machine, open_space):
+    for uuid in node.GPUS:
+        (tessera.mps_root / uuid / "log/broken").write_text("")
+    body = pods.slice_pod("client", 300, 50, namespace=open_space, annotations={"isolation": "mps"},
+                          terminationGracePeriodSeconds=1)
+    body["spec"]["containers"] = [pods.container(
+        image=images.TENANT, securityContext={**pods.RESTRICTED, "readOnlyRootFilesystem": True})]
+    client = plane.admin.create("pods", body)
+    wait_for("the kubelet to say why", lambda: any(
+        'failed to prepare subPath for volumeMount "tessera-mps"' in message for message in pods.events_of(plane.admin, "client", open_space)), 60, 0.2)
+    status = lambda: machine.kubelet.statuses(client).get("main", {})
+    assert "running" not in status().get("state", {}), status()
+    for uuid in node.GPUS:
+        (tessera.mps_root / uuid / "log/broken").unlink()
+    wait_for("the client to run", lambda: status()["state"].get("running"), 120, 0.2)
+    sees = wait_for("the client's words", lambda: json.loads(machine.kubelet.log_of(client, "main", 0)[-1]), 60, 0.2)
+    assert sees["mps_daemon"], sees
+    assert sees["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] == "50" and sees["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] == "0=300M", sees
+    assert sees["total"] == 300 * MIB and sees["preloaded"], "the library keeps the limit of the container"

@@ -49,7 +49,7 @@ class Node:
             self.runtime.import_image(archive)
             archive.unlink()
         self.kubelet.start()
-        self.agent = self._tessera.start_agent(self.name, gpu_file(), self.kubelet)
+        self.agent = self._tessera.start_agent(self.name, gpu_file(), self.kubelet, mps=True)
         wait_for("the node's GPUs", self._has_gpus, 60, 0.2)
         return self
 
@@ -70,4 +70,5 @@ class Node:
         for process in (self.agent, self.kubelet, self.runtime, self._enclosure):
             if process is not None:
                 process.stop()
+        self._tessera.stop_mps()
         self._tessera.admin.delete("nodes", self.name)

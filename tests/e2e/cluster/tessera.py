@@ -2,7 +2,10 @@
 gives to their service accounts."""
 import base64
 import json
+import os
 import pathlib
+import shutil
+import signal
 import subprocess
 
 import requests
@@ -12,6 +15,7 @@ from cluster.processes import free_ports, wait_for
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "manifests" / "helm" / "tessera"
+MPS_CONTROL = REPOSITORY / "tests/fakes/nvidia-cuda-mps-control"
 NAMESPACE = "tessera-system"
 SCHEDULER = "tessera-scheduler"
 LIBRARY_IMAGE = "ghcr.io/tessera/tessera-library:0.1.0"
@@ -26,6 +30,8 @@ class Tessera:
         self.folder = plane.folder / "tessera"
         self.folder.mkdir(exist_ok=True)
         self.admin = plane.admin
+        # The folder of MPS of the nodes that have it. Sockets are in it, and the path of a socket is short.
+        self.mps_root = plane.folder / "m"
 
     def helm(self, *args, check=True):
         done = subprocess.run([str(self._helm), *map(str, args), f"--kubeconfig={self.plane.folder}/admin.kubeconfig"],
@@ -68,7 +74,7 @@ class Tessera:
             name, self.programs / "tessera-webhook", f"--kubeconfig={self.kubeconfig(name, 'tessera-webhook')}",
             "--bind-address=0.0.0.0", f"--port={port}", f"--tls-cert-file={tls}/tls.crt",
             f"--tls-private-key-file={tls}/tls.key", f"--delivery={delivery}", "--drain-seconds=0", "--runtime-class=nvidia",
-            f"--library-image={LIBRARY_IMAGE}")
+            f"--library-image={LIBRARY_IMAGE}", "--allow-mps", f"--mps-root={self.mps_root}")
         process.port = port
         self.point_service_at(port)
         wait_for("the webhook", lambda: self._ready(process, f"https://127.0.0.1:{port}/readyz"))
@@ -136,8 +142,9 @@ class Tessera:
         kubeconfig = self.kubeconfig(name, "tessera-extender")
         return self.plane.start_scheduler(name, self.scheduler_config(extender, leader_elect), kubeconfig)
 
-    def start_agent(self, node, gpus, kubelet=None):
-        """A real agent with simulated NVML. `gpus`: text of a TESSERA_SIM_GPUS file. `kubelet`: the node's, if it has one."""
+    def start_agent(self, node, gpus, kubelet=None, mps=False):
+        """A real agent with simulated NVML. `gpus`: text of a TESSERA_SIM_GPUS file. `kubelet`: the node's, if it has one.
+        `mps`: it runs MPS daemons, by a program that stands in for NVIDIA's; stop_mps() ends those."""
         folder = self.folder / f"agent-{node}"
         (folder / "state").mkdir(parents=True, exist_ok=True)
         (folder / "pods").mkdir(exist_ok=True)
@@ -147,12 +154,26 @@ class Tessera:
             self.programs / "tessera-agent", f"--node-name={node}", "--bind-address=127.0.0.1", f"--port={port}",
             f"--kubeconfig={self.kubeconfig(f'agent-{node}', 'tessera-agent', node)}", "--interval=1",
             f"--kubelet-pods-dir={kubelet.pods_folder if kubelet else folder / 'pods'}",
-            f"--nvml-library={self.programs.parent}/lib/sim/libnvidia-ml.so.1"]
+            f"--nvml-library={self.programs.parent}/lib/sim/libnvidia-ml.so.1",
+            *(["--mps", f"--mps-root={self.mps_root}", f"--mps-control={MPS_CONTROL}"] if mps else [])]
         process = self.plane.run(
             f"agent-{node}", *(kubelet.enclosure.inside(*command) if kubelet else command),
             env={"TESSERA_SIM_GPUS": str(folder / "gpus"), "TESSERA_SIM_STATE": str(folder / "state")})
         process.metrics_port = port
         return process
+
+    def mps_daemon(self, uuid):
+        """The process id of the GPU's MPS daemon; None if it has none."""
+        file = self.mps_root / uuid / "pipe/nvidia-cuda-mps-control.pid"
+        pid = int(file.read_text()) if file.exists() else 0
+        return pid if pid and pathlib.Path(f"/proc/{pid}").exists() else None
+
+    def stop_mps(self):
+        """Ends all MPS daemons and takes their folders away."""
+        for home in self.mps_root.glob("*/pipe"):
+            if pid := self.mps_daemon(home.parent.name):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.mps_root, ignore_errors=True)
 
 
 def assignment(pod):

@@ -37,6 +37,12 @@ std::string Variable(const char* name) {
   return Quoted(name, value == nullptr ? "(unset)" : value);
 }
 
+/// A client of MPS finds its daemon by this socket.
+bool FindsMpsDaemon() {
+  const char* folder = getenv("CUDA_MPS_PIPE_DIRECTORY");
+  return folder != nullptr && access((std::string(folder) + "/control").c_str(), F_OK) == 0;
+}
+
 class Tenant {
  public:
   bool Start() {
@@ -80,6 +86,9 @@ class Tenant {
     const bool mapped = File("/proc/self/maps").find("/libtessera.so") != std::string::npos;
     return "{" + Quoted("limits_file", File("/etc/tessera/limits")) + Variable("TESSERA_LIMITS") +
            Variable("NVIDIA_VISIBLE_DEVICES") + Variable("LD_PRELOAD") +
+           Variable("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE") +
+           Variable("CUDA_MPS_PINNED_DEVICE_MEM_LIMIT") +
+           "\"mps_daemon\":" + (FindsMpsDaemon() ? "true" : "false") + "," +
            "\"preloaded\":" + (mapped ? "true" : "false") + "," + numbers + "}";
   }
 
