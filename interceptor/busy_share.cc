@@ -13,20 +13,36 @@ constexpr double kMostAtOnceNs = 10'000;
 constexpr double kForgetNs = 10;
 constexpr double kRememberNs = 20'000'000;
 constexpr double kMostWeight = 0.25;
+/// From a launch until its kernel begins, and from its end until that is seen; 5 us on an H200.
+constexpr double kLaunchNs = 4'000;
+constexpr double kManyGaps = 0.2;
 
 }  // namespace
 
-bool BusyShare::Take(std::uint64_t waited_ns, std::uint64_t took_ns) {
+bool BusyShare::Take(std::uint64_t mean_wait_ns, std::uint64_t took_ns) {
   const auto took = static_cast<double>(took_ns);
   const bool least = at_once_ns_ == 0 || took < at_once_ns_;
   at_once_ns_ = least ? took : at_once_ns_ + kForgetNs;
   at_once_ns_ = std::min(at_once_ns_, kMostAtOnceNs);
   const bool busy = took > at_once_ns_ + kLateNs;
-  const double weight = std::min(static_cast<double>(waited_ns) / kRememberNs, kMostWeight);
+  const double weight = std::min(static_cast<double>(mean_wait_ns) / kRememberNs, kMostWeight);
   busy_ += ((busy ? 1.0 : 0.0) - busy_) * weight;
+  if (busy) {
+    const double remaining = took - at_once_ns_;
+    remaining_ns_ += (remaining - remaining_ns_) * (remaining_ns_ == 0 ? 1 : weight);
+  }
   return busy;
 }
 
-std::uint32_t BusyShare::permille() const { return static_cast<std::uint32_t>(1000 * busy_); }
+std::uint32_t BusyShare::permille() const {
+  // What remains of a stretch of work of length L at random moments, where it is seen, is anything
+  // between kLateNs and L. Of the stretch, kLaunchNs are no work of the GPU, and kLateNs were
+  // missed. Where there are hardly any gaps a stretch is many kernels, and what remains of the few
+  // that are queued tells nothing about its length.
+  const double length = std::max(2 * remaining_ns_ - kLateNs, 2 * kLaunchNs);
+  const double worked = (length - kLaunchNs) / (length - kLateNs);
+  const double gaps = std::min((1 - busy_) / kManyGaps, 1.0);
+  return static_cast<std::uint32_t>(1000 * busy_ * (1 - gaps * (1 - worked)));
+}
 
 }  // namespace tessera

@@ -19,8 +19,9 @@ class BusyShare {
   std::uint32_t permille() const;
 
  private:
-  double busy_ = 1;        ///< part of the time
-  double at_once_ns_ = 0;  ///< what an answer takes at the least; 0: not known
+  double busy_ = 1;          ///< part of the time
+  double remaining_ns_ = 0;  ///< of the work that was under way, mean; 0: not known
+  double at_once_ns_ = 0;    ///< what an answer takes at the least; 0: not known
 };
 
 }  // namespace tessera

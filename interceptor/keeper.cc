@@ -175,13 +175,15 @@ void Keeper::Open() {
 
 void Keeper::Round() {
   SetRunning(true);
-  if (step_.credits > 0 || step_.kind == Kind::kDrain || gate_.state.load() != State::kBusy) {
+  const bool closes = step_.kind == Kind::kDrain;
+  if (step_.credits > 0 || closes || gate_.state.load() != State::kBusy) {
     Show(State::kBusy, step_.credits);
-  } else {
+  } else if (step_.more_credits == 0) {
     gate_.pool.store(0);
   }
   if (step_.nap_ns > 0) Nap(step_.nap_ns);
   const std::uint64_t seen = Launched();
+  if (step_.more_credits > 0) Show(State::kBusy, step_.more_credits);
   const std::uint64_t asked = NowNs();
   in_driver.fetch_add(1);
   const bool answered = !ending.load() && contexts::Synchronize(device_);

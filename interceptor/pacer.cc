@@ -18,13 +18,13 @@ constexpr std::uint64_t kNoWorkNs = 100'000;
 /// A launch is counted just before the driver has it, so nothing is idle before it was asked twice.
 constexpr int kQuietRounds = 2;
 constexpr std::uint64_t kQuietHurry = 4;
-/// Between two questions to the driver where little is queued, on average and at most. It could be
-/// asked all the time.
+/// Between two questions to the driver where little is queued, on average. It could be asked all
+/// the time.
 constexpr std::uint64_t kShortNapNs = 150'000;
-constexpr std::uint64_t kMostShortNapNs = 600'000;
 constexpr std::uint64_t kLn2Permille = 693;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
+constexpr std::int64_t kLentPauses = 2;
 constexpr std::uint64_t kLongestNapNs = 20'000'000;
 /// How often a closed window is looked at.
 constexpr std::uint64_t kSoonNs = 100'000;
@@ -75,8 +75,7 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
 void Pacer::Count(const Answer& answer, std::uint64_t ended) {
   const std::uint64_t took = answer.now_ns - answer.asked_ns;
   if (ended > 0) Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
-  const std::uint64_t waited = draining_ ? 0 : answer.asked_ns - busy_from_ns_;
-  const bool worked = busy_.Take(waited, took);
+  const bool worked = busy_.Take(draining_ ? 0 : mean_nap_ns_, took);
   region::CountUse(pace_, law_.percent, busy_from_ns_, answer.asked_ns, busy_.permille());
   if (worked && (ended > 0 || took > kNoWorkNs)) {
     region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
@@ -104,7 +103,7 @@ Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
 Pacer::Step Pacer::Paused(std::uint64_t now_ns) {
   if (law_.percent != 0) {
     const std::int64_t credit = region::CreditNs(pace_, law_.percent, now_ns);
-    const auto enough = static_cast<std::int64_t>(region::PauseNs(law_.percent));
+    const std::int64_t enough = law_.HasEnd() ? 0 : PauseNs();
     if (credit < enough) {
       return {.kind = Step::Kind::kPause,
               .until_ns = now_ns + static_cast<std::uint64_t>(enough - credit)};
@@ -133,15 +132,22 @@ Pacer::Step Pacer::Next(std::uint64_t now_ns, std::uint64_t launched) {
 Pacer::Step Pacer::Rest(std::uint64_t now_ns) {
   Step step = Round(UsableNs(now_ns), 0);
   step.kind = Step::Kind::kRest;
+  step.more_credits = 0;
   return step;
 }
 
-/// GPU time that may still be used without a break.
+std::int64_t Pacer::PauseNs() const {
+  return static_cast<std::int64_t>(region::PauseNs(law_.percent));
+}
+
+/// GPU time that may still be used without a break. A window is not cut short for a share that its
+/// next one will be waited for anyhow: it may be used on credit, two turns' worth.
 std::int64_t Pacer::UsableNs(std::uint64_t now_ns) const {
   constexpr std::int64_t kNoEnd = 3'600'000'000'000;
   std::int64_t usable = kNoEnd;
   if (law_.percent != 0) {
-    usable = region::UsableNs(region::CreditNs(pace_, law_.percent, now_ns), law_.percent);
+    const std::int64_t lent = law_.HasEnd() ? kLentPauses * PauseNs() : 0;
+    usable = region::UsableNs(region::CreditNs(pace_, law_.percent, now_ns) + lent, law_.percent);
   }
   if (!law_.HasEnd()) return usable;
   if (!law_.IsOpen(now_ns)) return 0;
@@ -162,15 +168,19 @@ std::uint64_t Pacer::WhenToLook(std::uint64_t now_ns) const {
 Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
   const auto usable = static_cast<std::uint64_t>(std::max<std::int64_t>(usable_ns, 0));
   const std::uint64_t room = std::min(kMostQueuedNs, usable + kOverdraftNs);
-  const std::uint64_t ahead = queued * average_ns_;
-  std::uint64_t credits = 0;
-  if (average_ns_ != 0 && ahead + average_ns_ <= room) {
-    credits = std::max<std::uint64_t>(std::min(kRoundNs, room - ahead) / average_ns_, 1);
-    credits = std::min({credits, 4 * last_credits_ + 1, kMostCredits});
+  std::uint64_t left = average_ns_ == 0 ? 0 : room / average_ns_;
+  left = left > queued ? left - queued : 0;
+  const std::uint64_t most =
+      std::min({average_ns_ == 0 ? 1 : std::max<std::uint64_t>(kRoundNs / average_ns_, 1),
+                4 * last_credits_ + 1, kMostCredits});
+  Step step{.kind = Step::Kind::kRound, .credits = 0};
+  if (queued == 0) step.credits = std::max<std::uint64_t>(std::min(left, most), 1);
+  step.more_credits = std::min(left > step.credits ? left - step.credits : 0, most);
+  if (step.credits + step.more_credits != 0) {
+    last_credits_ = std::max(step.credits, step.more_credits);
   }
-  if (queued == 0) credits = std::max<std::uint64_t>(credits, 1);
-  if (credits != 0) last_credits_ = credits;
-  return {.kind = Step::Kind::kRound, .credits = credits, .nap_ns = Nap(queued)};
+  step.nap_ns = Nap(queued);
+  return step;
 }
 
 /// If more was queued when the answer came, the GPU worked all the time. If not, some of the time
@@ -192,22 +202,23 @@ void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) 
 /// Half of what is surely to come, so that a wrong guess does not keep the GPU idle. Where little
 /// is queued, at moments that have nothing to do with what the program does (BusyShare).
 std::uint64_t Pacer::Nap(std::uint64_t queued) {
-  if (queued == 0 && quiet_ > 0) return RandomNap() / kQuietHurry;
   const std::uint64_t half = std::min(queued * shortest_ns_ / 2, kLongestNapNs);
-  return half > kShortNapNs ? half : RandomNap();
+  const bool in_a_hurry = queued == 0 && quiet_ > 0;
+  mean_nap_ns_ = in_a_hurry ? kShortNapNs / kQuietHurry : std::max(half, kShortNapNs);
+  return half > kShortNapNs ? half : RandomNap(mean_nap_ns_);
 }
 
-/// Exponentially distributed, with a mean of kShortNapNs: -ln(u) by a linear piece for each power
+/// Exponentially distributed: -ln(u) by a linear piece for each power
 /// of two, which is within a tenth.
-std::uint64_t Pacer::RandomNap() {
+std::uint64_t Pacer::RandomNap(std::uint64_t mean_ns) {
   random_ = random_ * 6364136223846793005 + 1442695040888963407;
   const std::uint64_t bits = random_ >> 32 | 1;
   const int zeros = std::countl_zero(static_cast<std::uint32_t>(bits));
   const std::uint64_t top = std::uint64_t{1} << (31 - zeros);
-  const std::uint64_t piece = kLn2Permille * kShortNapNs / 1000;
+  const std::uint64_t piece = kLn2Permille * mean_ns / 1000;
   const std::uint64_t nap =
       piece * static_cast<std::uint64_t>(zeros) + piece - piece * (bits - top) / top;
-  return std::min(nap, kMostShortNapNs);
+  return std::min(nap, 4 * mean_ns);
 }
 
 }  // namespace tessera

@@ -36,7 +36,10 @@ class Pacer {
     };
     Kind kind = Kind::kRest;
     std::uint64_t credits = 1;  ///< kRest: for those who come before the answer to the knock
-    std::uint64_t nap_ns = 0;   ///< the driver may burn a CPU while it waits; we need not
+    /// More of them right before the driver is asked: it waits for what it has by then, and the GPU
+    /// works on these meanwhile.
+    std::uint64_t more_credits = 0;
+    std::uint64_t nap_ns = 0;  ///< the driver may burn a CPU while it waits; we need not
     std::uint64_t until_ns = 0;
     /// kPause: for nothing but the agent's window, so who waits may say so.
     bool for_window = false;
@@ -76,17 +79,19 @@ class Pacer {
   Step Rest(std::uint64_t now_ns);
   Step Settled(const Answer& answer);
   Step Round(std::int64_t usable_ns, std::uint64_t queued);
+  std::int64_t PauseNs() const;
   std::int64_t UsableNs(std::uint64_t now_ns) const;
   std::uint64_t WhenToLook(std::uint64_t now_ns) const;
   void Count(const Answer& answer, std::uint64_t ended);
   void Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued);
   std::uint64_t Nap(std::uint64_t queued);
-  std::uint64_t RandomNap();
+  std::uint64_t RandomNap(std::uint64_t mean_ns);
 
   region::Pace& pace_;
   Law law_;
   BusyShare busy_;
   std::uint64_t random_ = 1;
+  std::uint64_t mean_nap_ns_ = 0;  ///< before the last question
   std::uint64_t busy_from_ns_ = 0;
   std::uint64_t ended_ = 0;        ///< launches known to be over
   std::uint64_t average_ns_ = 0;   ///< GPU time of a launch; 0: not known yet

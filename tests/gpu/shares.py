@@ -26,6 +26,7 @@ def parse():
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--within", type=float, default=2)
     parser.add_argument("--arbiter", help="plays the agent; without it, containers keep their shares by themselves")
+    parser.add_argument("--side-by-side", type=int, nargs="*", default=(100, 2000, 30000), help="kernels of tenants, us")
     parser.add_argument("--only", default="", help=", ".join(PARTS))
     return parser.parse_args()
 
@@ -53,7 +54,8 @@ def arbitrated(*containers):
         arbiter = None
         if ARGS.arbiter:
             arbiter = subprocess.Popen([ARGS.arbiter, ARGS.uuid, *[
-                f"{path}:{policy}:{percent}" for path, (policy, percent) in zip(folders, containers)]])
+                f"{path}:{policy}:{percent}" for path, (policy, percent) in zip(folders, containers)]],
+                                       stdout=subprocess.DEVNULL)
         yield folders
         if arbiter:
             arbiter.terminate()
@@ -135,7 +137,7 @@ def together(containers, args, kernel_ns):
 
 def tenants(wrong):
     """Side by side, all greedy. What one alone gets is the measure of the total."""
-    for kernel_us in (100, 2000, 30000):
+    for kernel_us in ARGS.side_by_side:
         kernel_ns = bare("--kernel-us", kernel_us)["kernel_ns"]
         alone = one(None, "--kernel-us", kernel_us, "--kernel-ns", kernel_ns)["share"]
         row(f"side by side, {kernel_us} us", ["shares", "total, one alone gets " + f"{alone:.1f}"])

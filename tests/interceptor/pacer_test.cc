@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <queue>
 #include <vector>
@@ -51,13 +52,15 @@ class Process {
   }
 
   void Advance(std::uint64_t now) {
-    if (thread_at_ <= now) return Answer(now);
-    Launch(now);
+    if (thread_at_ > now) return Launch(now);
+    if (law) pacer.Obey(law(now));
+    Answer(now);
   }
 
   Pacer pacer;
   std::uint64_t latency_ns = 20 * kUs;  ///< of every wake-up
   std::uint64_t batches = 0;
+  std::function<Law(std::uint64_t)> law;  ///< as it is at a time, if it changes
 
  private:
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
@@ -87,11 +90,13 @@ class Process {
     if (step_.kind == Kind::kRest) {
       Take(now, pacer.Knocked(now, first_ns_, launched_));
     } else if (step_.kind == Kind::kPause) {
-      Take(now, pacer.Paused(now));
+      const Pacer::Step step = pacer.Paused(now);
+      Take(now, step.kind == Kind::kRest && law ? pacer.Opened(now, launched_) : step);
     } else if (!asked_) {
       asked_ = true;
       asked_ns_ = now;
       seen_ = launched_;
+      if (step_.more_credits > 0) LetThrough(now, step_.more_credits);
       const std::uint64_t end = ends_.empty() ? now : std::max(now, ends_.back());
       thread_at_ = end == now ? now + 5 * kUs : end + latency_ns;
     } else {
@@ -103,12 +108,18 @@ class Process {
     step_ = step;
     asked_ = false;
     const bool lets_through = step.kind == Kind::kRest || step.kind == Kind::kRound;
-    credits_ = lets_through ? step.credits : 0;
-    if (credits_ > 0 && program_at_ < now) program_at_ = now + latency_ns / 2;
+    if (!lets_through || step.credits > 0 || step.more_credits == 0) LetThrough(now, 0);
+    if (lets_through && step.credits > 0) LetThrough(now, step.credits);
     if (step.kind == Kind::kRest) thread_at_ = kNever;
     if (step.kind == Kind::kPause) thread_at_ = step.until_ns + latency_ns;
     if (step.kind == Kind::kRound || step.kind == Kind::kDrain) thread_at_ = now + step.nap_ns;
     EXPECT_LE(credits_, 4096U);
+  }
+
+  void LetThrough(std::uint64_t now, std::uint64_t credits) {
+    const bool waited = credits_ == 0;
+    credits_ = credits;
+    if (waited && credits_ > 0 && program_at_ < now) program_at_ = now + latency_ns / 2;
   }
 
   Gpu& gpu_;
@@ -194,6 +205,48 @@ TEST(Pacer, GapsOfMicrosecondsAreNotCharged) {
   }
   const Program waits{.kernel_ns = 100 * kUs, .waits = true, .think_ns = 150 * kUs};
   EXPECT_GE(ShareOf(50, waits, 10, 10 * kUs), 0.97 * ShareOf(99, waits, 10, 10 * kUs));
+}
+
+/// The first `window` of each `period` are the container's.
+double ShareInWindows(std::uint32_t percent, Program program, std::uint64_t window,
+                      std::uint64_t period) {
+  Gpu gpu;
+  region::Pace pace{};
+  Process process(gpu, pace, percent, program);
+  process.latency_ns = 10 * kUs;
+  process.law = [&](std::uint64_t now) {
+    const std::uint64_t from = (now - kStart) / period * period + kStart;
+    const bool open = now < from + window;
+    return Law{.percent = percent,
+               .arbitrated = true,
+               .open_until_ns = open ? from + window : 0,
+               .likely_open_ns = from + period};
+  };
+  return RunFor(10 * kSecond, gpu, {&process});
+}
+
+TEST(Pacer, FillsAWindowAndEndsWithIt) {
+  for (const std::uint64_t kernel : {20 * kUs, 100 * kUs, 500 * kUs, 2 * kMs}) {
+    const double share = ShareInWindows(0, {.kernel_ns = kernel}, 20 * kMs, 40 * kMs);
+    const double late = 100.0 * static_cast<double>(kMs + kernel) / (40.0 * kMs);
+    EXPECT_GT(share, 49) << kernel;
+    EXPECT_LT(share, 50 + late) << kernel;
+  }
+  EXPECT_NEAR(ShareInWindows(0, {.kernel_ns = 50 * kMs}, 20 * kMs, 200 * kMs), 25, 1);
+}
+
+TEST(Pacer, AWindowOfItsOwnSizeIsNotCutShortByTheShare) {
+  for (const std::uint64_t kernel : {100 * kUs, 2 * kMs}) {
+    const Program program{.kernel_ns = kernel};
+    EXPECT_GT(ShareInWindows(50, program, 20 * kMs, 40 * kMs), 48.8) << kernel;
+    EXPECT_GT(ShareInWindows(25, program, 20 * kMs, 80 * kMs), 24.3) << kernel;
+    EXPECT_GT(ShareInWindows(70, program, 60 * kMs, 86 * kMs), 68.5) << kernel;
+  }
+}
+
+TEST(Pacer, TheShareHoldsInWindowsThatAllowMore) {
+  EXPECT_NEAR(ShareInWindows(30, {.kernel_ns = 100 * kUs}, 20 * kMs, 40 * kMs), 30, 1);
+  EXPECT_NEAR(ShareInWindows(30, {.kernel_ns = 5 * kMs}, 20 * kMs, 25 * kMs), 30, 1);
 }
 
 TEST(Pacer, TwoProcessesHoldOneShare) {
