@@ -32,6 +32,8 @@ struct Export {
   int fd;
 };
 struct Import {
+  Device* device;
+  gpu::Hold* hold;
   Ticket ticket;
   const Context* ctx;
   unsigned int references;
@@ -149,16 +151,22 @@ CUresult ImportBlock(const ContextPtr& ctx, const CUipcMemHandle& handle, CUdevi
     return CUDA_ERROR_INVALID_HANDLE;
   }
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  const CUdeviceptr base = fd < 0 ? 0 : MapShared(fd, ticket.offset, ticket.bytes);
+  gpu::Hold* const hold =
+      device->state->Open(ticket.maker, ticket.serial, RoundUp(ticket.bytes, kGranuleBytes));
+  const CUdeviceptr base =
+      fd < 0 || hold == nullptr ? 0 : MapShared(fd, ticket.offset, ticket.bytes);
   if (fd >= 0) close(fd);
-  if (base == 0) return CUDA_ERROR_MAP_FAILED;
+  if (base == 0) {
+    if (hold != nullptr) device->state->Drop(*hold);
+    return CUDA_ERROR_MAP_FAILED;
+  }
   TheDriver().memory.Add({.base = base,
                           .bytes = ticket.bytes,
                           .reserved = ticket.bytes,
                           .kind = MemoryKind::kImported,
                           .device = device,
                           .ctx = ctx});
-  ipc.imports.emplace(base, Import{ticket, ctx.get(), 1});
+  ipc.imports.emplace(base, Import{device, hold, ticket, ctx.get(), 1});
   ptr = base;
   return CUDA_SUCCESS;
 }
@@ -180,7 +188,10 @@ bool CloseImport(CUdeviceptr ptr) {
 void ForgetImport(CUdeviceptr ptr) {
   Ipc& ipc = TheIpc();
   const std::lock_guard lock(ipc.mu);
-  ipc.imports.erase(ptr);
+  const auto found = ipc.imports.find(ptr);
+  if (found == ipc.imports.end()) return;
+  found->second.device->state->Drop(*found->second.hold);
+  ipc.imports.erase(found);
 }
 
 }  // namespace tessera::sim::cuda

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "sim/cuda/driver.h"
@@ -13,7 +14,7 @@ namespace tessera::sim::cuda {
 
 namespace {
 
-/// Of the memory file; the device's uuid follows.
+/// Of the memory file; the device's uuid follows, and who made it.
 constexpr char kName[] = "tessera-sim-device-memory-";
 
 }  // namespace
@@ -22,6 +23,7 @@ Physical::~Physical() {
   if (fd < 0) return;
   close(fd);
   if (is_ours && !is_kept) device->Release(bytes);
+  if (hold != nullptr) device->state->Drop(*hold);
 }
 
 std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::size_t bytes,
@@ -34,7 +36,8 @@ std::shared_ptr<Physical> MakePhysical(const CUmemAllocationProp& prop, std::siz
   physical->device = &device;
   physical->bytes = bytes;
   physical->prop = prop;
-  physical->fd = memfd_create((kName + device.config.uuid).c_str(), MFD_CLOEXEC);
+  physical->fd = memfd_create(
+      (kName + device.config.uuid + "-" + std::to_string(gpu::Self())).c_str(), MFD_CLOEXEC);
   if (physical->fd < 0) {
     device.Release(bytes);
     return nullptr;
@@ -63,6 +66,11 @@ std::shared_ptr<Physical> ImportPhysical(int fd) {
     physical->bytes = static_cast<std::size_t>(status.st_size);
     physical->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     physical->is_ours = false;
+    const std::string text(name);
+    const gpu::ProcessId maker = std::strtoull(text.c_str() + text.rfind('-') + 1, nullptr, 10);
+    if (maker != gpu::Self() && device.state->Attach()) {
+      physical->hold = device.state->Open(maker, status.st_ino, physical->bytes);
+    }
     physical->prop.type = CU_MEM_ALLOCATION_TYPE_PINNED;
     physical->prop.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
     physical->prop.location = {CU_MEM_LOCATION_TYPE_DEVICE, device.ordinal};

@@ -9,6 +9,7 @@
 
 #include "common/abi/cuda.h"
 #include "sim/cuda/objects.h"
+#include "sim/gpu/state.h"
 
 namespace tessera::sim::cuda {
 
@@ -19,7 +20,8 @@ struct Physical {
   std::size_t bytes = 0;
   int fd = -1;
   CUmemAllocationProp prop{};
-  bool is_ours = true;   ///< charged to this process
+  bool is_ours = true;        ///< charged to this process
+  gpu::Hold* hold = nullptr;  ///< of another process's that we have open
   bool is_kept = false;  ///< somebody may hold it by a descriptor: charged until the process ends
 
   Physical() = default;

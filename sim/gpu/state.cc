@@ -15,7 +15,7 @@ namespace tessera::sim::gpu {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x7465737365726131;
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 tl::unexpected<Error> SystemError(const std::string& path) {
   return Fail(Errc::kUnavailable, "state file " + path + ": " + std::strerror(errno));
@@ -121,6 +121,10 @@ void DeviceState::Reap() {
     const ProcessId owner = slot.owner.load();
     if (owner != 0 && &slot != own() && !IsAlive(owner)) Clear(slot);
   }
+  for (Hold& hold : file_->holds) {
+    const ProcessId holder = hold.holder.load();
+    if (holder != 0 && !IsAlive(holder)) hold.holder.store(0);
+  }
 }
 
 bool DeviceState::Attach() {
@@ -160,6 +164,7 @@ bool DeviceState::Reserve(std::uint64_t bytes, std::uint64_t capacity_bytes) {
     for (const Slot& other : file_->slots) {
       if (other.owner.load() != 0) used += other.used_bytes.load();
     }
+    used += HeldBytes();
     return used <= capacity_bytes - bytes;
   };
   Lock();
@@ -177,6 +182,43 @@ void DeviceState::Release(std::uint64_t bytes) {
   if (Slot* slot = own()) slot->used_bytes.fetch_sub(bytes);
 }
 
+Hold* DeviceState::Open(ProcessId maker, std::uint64_t id, std::uint64_t bytes) {
+  Hold* free_hold = nullptr;
+  Lock();
+  for (Hold& hold : file_->holds) {
+    if (hold.holder.load() == 0) free_hold = &hold;
+  }
+  if (free_hold != nullptr) {
+    free_hold->maker.store(maker);
+    free_hold->id.store(id);
+    free_hold->bytes.store(bytes);
+    free_hold->holder.store(Self());
+  }
+  Unlock();
+  return free_hold;
+}
+
+void DeviceState::Drop(Hold& hold) { hold.holder.store(0); }
+
+std::uint64_t DeviceState::HeldBytes() const {
+  const auto counts = [](const Hold& hold) {
+    const ProcessId holder = hold.holder.load();
+    return holder != 0 && IsAlive(holder) && !IsAlive(hold.maker.load());
+  };
+  const auto& holds = file_->holds;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < kHolds; ++i) {
+    if (!counts(holds[i])) continue;
+    const bool seen = std::any_of(
+        holds.begin(), holds.begin() + static_cast<std::ptrdiff_t>(i), [&](const Hold& other) {
+          return counts(other) && other.maker.load() == holds[i].maker.load() &&
+                 other.id.load() == holds[i].id.load();
+        });
+    if (!seen) bytes += holds[i].bytes.load();
+  }
+  return bytes;
+}
+
 std::uint64_t DeviceState::used_bytes() const {
   std::uint64_t used = 0;
   for (const Slot& slot : file_->slots) {
@@ -184,7 +226,7 @@ std::uint64_t DeviceState::used_bytes() const {
     const std::uint64_t bytes = slot.used_bytes.load();
     if (owner != 0 && bytes != 0 && (&slot == own() || IsAlive(owner))) used += bytes;
   }
-  return used;
+  return used + HeldBytes();
 }
 
 std::vector<ProcessUse> DeviceState::Processes() const {

@@ -36,6 +36,17 @@ struct Slot {
   std::array<std::atomic<std::uint64_t>, kBuckets> recent;
 };
 
+inline constexpr std::size_t kHolds = 256;
+
+/// Memory of one process that another has open. While its maker lives it counts for the maker; then
+/// it stays in use, once however many have it open, until the last of them lets go.
+struct Hold {
+  std::atomic<ProcessId> holder;  ///< 0: free
+  std::atomic<ProcessId> maker;
+  std::atomic<std::uint64_t> id;  ///< of the memory, among the maker's
+  std::atomic<std::uint64_t> bytes;
+};
+
 struct DeviceFile {
   std::atomic<std::uint64_t> magic;
   std::uint32_t version;
@@ -43,6 +54,7 @@ struct DeviceFile {
   pthread_mutex_t mutex;             ///< robust: the kernel frees it when its owner dies
   std::atomic<std::uint32_t> epoch;  ///< futex: changes when a process becomes busy or idle
   std::array<Slot, kSlots> slots;
+  std::array<Hold, kHolds> holds;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(sizeof(Slot) == 192);
@@ -74,7 +86,10 @@ class DeviceState {
   /// Charges this process if the device has so much left. REQUIRES: Attach() succeeded.
   bool Reserve(std::uint64_t bytes, std::uint64_t capacity_bytes);
   void Release(std::uint64_t bytes);
-  /// What the living processes have charged.
+  /// This process has memory of another open, until Drop() or its end. Null: the table is full.
+  Hold* Open(ProcessId maker, std::uint64_t id, std::uint64_t bytes);
+  void Drop(Hold& hold);
+  /// What the living processes have charged, and what they have open of dead ones.
   std::uint64_t used_bytes() const;
   /// Living processes that have a slot.
   std::vector<ProcessUse> Processes() const;
@@ -89,6 +104,8 @@ class DeviceState {
   void Unlock();
   /// Frees the slots of dead processes. REQUIRES: locked.
   void Reap();
+  /// Bytes that are in use because somebody has them open whose maker has ended.
+  std::uint64_t HeldBytes() const;
 
   DeviceFile* file_;
   std::atomic<Slot*> own_{nullptr};

@@ -133,8 +133,11 @@ assert free_bytes() == LIMIT
         self.assertEqual(importer.stdout.readline(), "open\n")
         maker.kill()
         maker.communicate()
+        device = "start()\nprint(free_bytes() // MIB)"
+        self.assertEqual(self.run_body(device, preload=False), f"{4096 - 64 - 32}\n", "the importer has it open")
         _, errors = importer.communicate("\n")
         self.assertEqual((importer.returncode, errors), (0, ""))
+        self.assertEqual(self.run_body(device, preload=False), "4096\n")
 
     def test_a_pool_that_is_shared_is_paid_for_by_its_maker(self):
         self.run_body("""

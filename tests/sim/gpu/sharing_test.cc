@@ -38,6 +38,11 @@ std::size_t Free() {
 
 /// One end of a conversation with the other process.
 struct Line {
+  /// False once the other one has ended, and nothing it said is left to hear.
+  bool IsThere() const {
+    char none = 0;
+    return read(in, &none, 1) == 1;
+  }
   int in;
   int out;
   template <typename Value>
@@ -69,8 +74,14 @@ class Sharing : public ::testing::Test {
     int to_maker[2];
     ASSERT_EQ(pipe(to_taker), 0);
     ASSERT_EQ(pipe(to_maker), 0);
-    const pid_t first = Start([&] { maker({to_maker[0], to_taker[1]}); });
-    const pid_t second = Start([&] { taker({to_taker[0], to_maker[1]}); });
+    const pid_t first = Start([&] {
+      for (const int fd : {to_taker[0], to_maker[1]}) close(fd);
+      maker({to_maker[0], to_taker[1]});
+    });
+    const pid_t second = Start([&] {
+      for (const int fd : {to_taker[1], to_maker[0]}) close(fd);
+      taker({to_taker[0], to_maker[1]});
+    });
     for (const int fd : {to_taker[0], to_taker[1], to_maker[0], to_maker[1]}) close(fd);
     EXPECT_EQ(ExitOf(second), 0) << "the taker";
     EXPECT_EQ(ExitOf(first), end_of_maker) << "the maker";
@@ -174,10 +185,12 @@ TEST_F(Sharing, AnImportEndsWithItsContextAndAHandleWithItsMaker) {
         EXPECT_EQ(cuIpcCloseMemHandle(ptr), CUDA_ERROR_INVALID_VALUE);
         EXPECT_EQ(cuIpcOpenMemHandle_v2(&ptr, offer.handle, 1), CUDA_SUCCESS);
         line.Say(1);
-        while (Free() != 1024 * kMib) usleep(1000);
+        while (line.IsThere()) usleep(1000);
+        EXPECT_EQ(Free(), 1023 * kMib) << "somebody has it open";
         CUdeviceptr other{};
         EXPECT_EQ(cuMemsetD8_v2(ptr, 1, kMib), CUDA_SUCCESS) << "what is mapped stays mapped";
         EXPECT_EQ(cuIpcCloseMemHandle(ptr), CUDA_SUCCESS);
+        EXPECT_EQ(Free(), 1024 * kMib);
         EXPECT_EQ(cuIpcOpenMemHandle_v2(&other, offer.handle, 1), CUDA_ERROR_INVALID_HANDLE);
       },
       -SIGKILL);
