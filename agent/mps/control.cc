@@ -31,8 +31,12 @@ std::vector<std::string> ListedPids(const std::string& text) {
   return pids;
 }
 
-Control::Control(std::string program, std::vector<std::string> arguments, const Layout& layout)
-    : program_(std::move(program)), arguments_(std::move(arguments)), layout_(layout) {}
+Control::Control(std::string program, std::vector<std::string> arguments, const Layout& layout,
+                 std::chrono::milliseconds patience)
+    : program_(std::move(program)),
+      arguments_(std::move(arguments)),
+      layout_(layout),
+      patience_(patience) {}
 
 std::string Control::Start(const std::string& uuid) const {
   std::vector<std::string> command = {program_, "-d"};
@@ -41,14 +45,14 @@ std::string Control::Start(const std::string& uuid) const {
                                {{"CUDA_VISIBLE_DEVICES", uuid},
                                 {names::kEnvMpsPipe, layout_.Pipe(uuid)},
                                 {names::kEnvMpsLog, layout_.Log(uuid)}},
-                               "", kPatience);
+                               "", patience_);
   if (!done) return program_ + " cannot be run, or does not end";
   return done->status == 0 ? "" : FirstLine(done->text);
 }
 
 Control::Answer Control::Say(const std::string& uuid, const std::string& command) const {
   const auto done =
-      RunProgram({program_}, {{names::kEnvMpsPipe, layout_.Pipe(uuid)}}, command + "\n", kPatience);
+      RunProgram({program_}, {{names::kEnvMpsPipe, layout_.Pipe(uuid)}}, command + "\n", patience_);
   if (!done) return {.text = program_ + " cannot be run, or does not end"};
   const bool found = done->text.find(kNoDaemon) == std::string::npos;
   return {.ok = done->status == 0 && found, .text = done->text};

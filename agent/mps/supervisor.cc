@@ -46,7 +46,7 @@ std::vector<Event> Supervisor::Tick() {
   const auto program = FindProgram(options_.program);
   if (program) {
     unavailable_.clear();
-    const Control control(*program, options_.arguments, layout_);
+    const Control control(*program, options_.arguments, layout_, options_.patience);
     for (auto& [uuid, gpu] : gpus_) {
       Look(uuid, gpu, wanted ? std::optional(wanted->contains(uuid)) : std::nullopt, control);
     }

@@ -19,6 +19,7 @@ struct Options {
   std::string program = "nvidia-cuda-mps-control";  ///< a path, or a name in PATH
   std::vector<std::string> arguments{};             ///< beside -d
   std::string root;
+  std::chrono::milliseconds patience{5000};  ///< with each command
 };
 
 /// The daemon of one GPU, as the last look at it told.
@@ -56,8 +57,8 @@ class Supervisor {
   /// or stopped.
   void SetWanted(std::set<std::string> uuids);
 
-  /// Looks at the daemons and does what is due. Bounded: a daemon that hangs costs Control's
-  /// patience.
+  /// Looks at the daemons and does what is due. Bounded: a daemon that hangs costs the patience
+  /// with a command or two.
   std::vector<Event> Tick();
   State Now() const;
 

@@ -66,8 +66,10 @@ class Daemon:
             while "MPS daemon is ready" not in self.lines.get(timeout=max(0.01, end - time.monotonic())):
                 pass
         except queue.Empty:
+            WRONG.append("no MPS daemon after 30 s")
+            self.tell_why()
             self.__exit__()
-            sys.exit("no MPS daemon after 30 s")
+            sys.exit(WRONG[-1])
         return self
 
     def read(self):
@@ -77,6 +79,27 @@ class Daemon:
                 self.most_clients = max(self.most_clients, int(line.split()[1]))
             self.lines.put(line)
 
+    def home(self, name):
+        return os.path.join(self.root, ARGS.uuid, name)
+
+    def say(self, command):
+        """To the daemon, past the supervisor."""
+        try:
+            return subprocess.run([ARGS.control], input=command + "\n", text=True, timeout=30, check=False, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, env=clean_environment() | {
+                                      "CUDA_MPS_PIPE_DIRECTORY": self.home("pipe"),
+                                      "CUDA_MPS_LOG_DIRECTORY": self.home("log")})
+        except subprocess.TimeoutExpired:
+            return "no answer in 30 s"
+
+    def tell_why(self):
+        print("get_server_list:", self.say("get_server_list"), flush=True)
+        print("pipe folder:", sorted(os.listdir(self.home("pipe"))) if os.path.exists(self.home("pipe")) else None)
+        for name in ("control.log", "server.log"):
+            if os.path.exists(self.home("log/" + name)):
+                with open(self.home("log/" + name), encoding="utf-8", errors="replace") as log:
+                    print(f"--- {name}, its end\n" + log.read()[-3000:], flush=True)
+
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -84,22 +107,13 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.reader.join(timeout=5)
-        # Whatever went wrong above, no daemon stays behind.
-        home = os.path.join(self.root, ARGS.uuid)
-        if os.path.exists(os.path.join(home, "pipe", "control")):
-            try:
-                subprocess.run([ARGS.control], input="quit\n", text=True, timeout=30, check=False,
-                               env=clean_environment() | {"CUDA_MPS_PIPE_DIRECTORY": os.path.join(home, "pipe"),
-                                                          "CUDA_MPS_LOG_DIRECTORY": os.path.join(home, "log")})
-            except subprocess.TimeoutExpired:
-                print("the daemon does not quit", flush=True)
         if self.process.returncode != 0:
             WRONG.append(f"mps_daemon ended with {self.process.returncode}")
-            for name in ("control.log", "server.log"):
-                path = os.path.join(home, "log", name)
-                if os.path.exists(path):
-                    with open(path, encoding="utf-8", errors="replace") as log:
-                        print(f"--- {name}, its end\n" + log.read()[-3000:], flush=True)
+        if WRONG:
+            self.tell_why()
+        # Whatever went wrong above, no daemon stays behind.
+        if os.path.exists(self.home("pipe/control")):
+            print("quit:", self.say("quit"), flush=True)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -175,6 +175,25 @@ TEST_F(SupervisorTest, ADaemonThatDoesNotStartSaysWhyOnceAndItsGpuIsNotOffered) 
   EXPECT_TRUE(Of(kA).offered);
 }
 
+TEST_F(SupervisorTest, ADaemonThatHangsIsClosedAndLeftAlive) {
+  Supervisor hasty({.program = MpsFolder::kProgram,
+                    .root = folder_.root(),
+                    .patience = std::chrono::milliseconds(1000)},
+                   clock_);
+  hasty.SetGpus({kA, kB});
+  hasty.SetWanted({kA});
+  Tick(hasty);
+  Tick(hasty);
+  ASSERT_TRUE(folder_.ContainerMayStart(kA));
+  const pid_t daemon = folder_.Daemon(kA);
+  folder_.Tell(kA, "hang", "");
+  Tick(hasty);
+  EXPECT_TRUE(folder_.IsClosed(kA));
+  EXPECT_FALSE(hasty.Now().gpus.at(kA).offered);
+  EXPECT_TRUE(hasty.Now().gpus.at(kB).offered);
+  EXPECT_EQ(folder_.Daemon(kA), daemon) << "clients that run go on";
+}
+
 TEST_F(SupervisorTest, WithoutTheProgramNothingIsOfferedAndItSaysWhy) {
   Supervisor without({.program = "no-such-program-of-mps", .root = folder_.root()}, clock_);
   without.SetGpus({kA});
