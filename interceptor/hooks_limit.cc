@@ -11,8 +11,9 @@
 #include "interceptor/scope.h"
 
 // Stacks, the printf buffer and the heap of a context grow when the program sets their limits. What
-// the device has less after it is charged to the context, as with modules: the device is shared, so
-// it is looked at twice, and the smaller of two figures counts.
+// this process has more after it is charged to the context. Other threads and, where NVML does not
+// list the process, other tenants allocate meanwhile: it is looked at twice, and the smaller of two
+// figures counts.
 
 namespace tessera {
 namespace {
@@ -20,23 +21,31 @@ namespace {
 /// One limit is set at a time, so that it is the one that is measured.
 constinit pthread_mutex_t setting = PTHREAD_MUTEX_INITIALIZER;
 
-/// By how much the device's free memory has moved: fallen if the limit grew, risen if it shrank.
+/// What this process has of the device, as NVML tells; where it does not list it, what the whole
+/// device has less, up to a constant. Only differences mean anything.
+std::uint64_t Taken(session::DeviceIndex device) {
+  const DeviceBytes own = AskNvml(device);
+  return own.of_process ? own.bytes : region::kMaxBytes - std::min(FreeBytes(), region::kMaxBytes);
+}
+
+/// By how much that has moved: risen if the limit grew, fallen if it shrank.
 std::uint64_t Moved(bool grows, std::uint64_t before, std::uint64_t after) {
-  return grows ? Less(before, after) : Less(after, before);
+  return grows ? Less(after, before) : Less(before, after);
 }
 
 /// `set` asks the driver for a value.
 template <typename Set>
-CUresult SetMeasured(std::size_t from, std::size_t to, const Set& set, std::uint64_t& moved) {
-  std::uint64_t before = FreeBytes();
+CUresult SetMeasured(session::DeviceIndex device, std::size_t from, std::size_t to, const Set& set,
+                     std::uint64_t& moved) {
+  std::uint64_t before = Taken(device);
   CUresult result = set(to);
   if (result != CUDA_SUCCESS) return result;
-  moved = Moved(to > from, before, FreeBytes());
+  moved = Moved(to > from, before, Taken(device));
   if (moved == 0) return result;
   if (set(from) != CUDA_SUCCESS) return result;
-  before = FreeBytes();
+  before = Taken(device);
   result = set(to);
-  if (result == CUDA_SUCCESS) moved = std::min(moved, Moved(to > from, before, FreeBytes()));
+  if (result == CUDA_SUCCESS) moved = std::min(moved, Moved(to > from, before, Taken(device)));
   return result;
 }
 
@@ -58,7 +67,7 @@ bool Adjust(const Place& place, bool grows, std::uint64_t bytes) {
 template <typename Set>
 CUresult SetCharged(const Place& place, std::size_t from, std::size_t to, const Set& set) {
   std::uint64_t moved = 0;
-  const CUresult result = SetMeasured(from, to, set, moved);
+  const CUresult result = SetMeasured(place.device, from, to, set, moved);
   if (result != CUDA_SUCCESS || moved == 0) return result;
   const bool grows = to > from;
   if (grows && !session::TryReserve(place.device, moved)) {

@@ -19,11 +19,11 @@ namespace {
 constexpr std::size_t kLive = 20'000;
 constexpr int kBatches = 31;
 
-#define COST_FUNCTIONS(X)                                                                          \
-  X(cuInit)                                                                                        \
-  X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuModuleLoadData)           \
-      X(cuModuleGetFunction) X(cuLaunchKernel) X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemGetInfo_v2) \
-          X(cuGetProcAddress_v2)
+#define COST_FUNCTIONS(X)                                                           \
+  X(cuInit)                                                                         \
+  X(cuDevicePrimaryCtxRetain)                                                       \
+  X(cuCtxSetCurrent) X(cuCtxSynchronize) X(cuModuleLoadData) X(cuModuleGetFunction) \
+      X(cuLaunchKernel) X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemGetInfo_v2) X(cuGetProcAddress_v2)
 struct Api {
 #define X(symbol) decltype(&::symbol) symbol = nullptr;
   COST_FUNCTIONS(X)
