@@ -58,7 +58,6 @@ constexpr std::array kAttributes = {
     Attribute{CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_STREAM_PRIORITIES_SUPPORTED, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
-    Attribute{CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, 1},
     Attribute{CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, 1},
@@ -76,6 +75,8 @@ int AttributeOf(const gpu::GpuConfig& config, int attribute) {
       return config.cc_major;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
       return config.cc_minor;
+    case CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS:
+      return config.faults ? 1 : 0;
     default:
       break;
   }

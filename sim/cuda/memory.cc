@@ -175,9 +175,30 @@ std::optional<CUdeviceptr> AllocateDevice(const ContextPtr& ctx, std::size_t byt
   return base;
 }
 
+std::optional<CUdeviceptr> AllocateManaged(const ContextPtr& ctx, std::size_t bytes) {
+  const std::size_t reserved = RoundUp(bytes, kPage);
+  void* const start = reserved == 0 ? MAP_FAILED
+                                    : mmap(nullptr, reserved, PROT_READ | PROT_WRITE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return std::nullopt;
+  madvise(start, reserved, MADV_DONTFORK);
+  madvise(start, reserved, MADV_DONTDUMP);
+  const auto base = reinterpret_cast<CUdeviceptr>(start);
+  TheDriver().memory.Add({.base = base,
+                          .bytes = bytes,
+                          .reserved = reserved,
+                          .kind = MemoryKind::kManaged,
+                          .device = ctx->device,
+                          .ctx = ctx});
+  return base;
+}
+
 void ReleaseAllocation(const Allocation& allocation) {
   switch (allocation.kind) {
     case MemoryKind::kHost:
+    case MemoryKind::kManaged:
+      munmap(reinterpret_cast<void*>(allocation.base), allocation.reserved);
+      return;
     case MemoryKind::kLow:
       munmap(reinterpret_cast<void*>(allocation.base), allocation.reserved);
       break;
@@ -198,7 +219,7 @@ void ReleaseAllocation(const Allocation& allocation) {
       ForgetExport(allocation);
       allocation.device->arena.Give(allocation.base, allocation.reserved);
   }
-  if (allocation.kind != MemoryKind::kHost) allocation.device->Release(allocation.reserved);
+  allocation.device->Release(allocation.reserved);
 }
 
 }  // namespace tessera::sim::cuda

@@ -117,6 +117,8 @@ class AddressMap {
 /// Takes device memory for `ctx`: charged, backed and in the address map. Null: out of memory.
 std::optional<CUdeviceptr> AllocateDevice(const ContextPtr& ctx, std::size_t bytes,
                                           MemoryKind kind);
+/// The same of managed memory, which is the host's: the device is charged nothing.
+std::optional<CUdeviceptr> AllocateManaged(const ContextPtr& ctx, std::size_t bytes);
 /// Gives back what AllocateDevice took. The allocation is no longer in the map.
 void ReleaseAllocation(const Allocation& allocation);
 

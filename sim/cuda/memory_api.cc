@@ -16,7 +16,8 @@ CUresult Allocate(CUdeviceptr* out, std::size_t bytes, MemoryKind kind) {
   if (!current) return current.error();
   if (out == nullptr || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (const CUresult error = RefuseUnsafe()) return error;
-  const auto base = AllocateDevice(current.ctx(), bytes, kind);
+  const auto base = kind == MemoryKind::kManaged ? AllocateManaged(current.ctx(), bytes)
+                                                 : AllocateDevice(current.ctx(), bytes, kind);
   if (!base) return CUDA_ERROR_OUT_OF_MEMORY;
   *out = *base;
   return CUDA_SUCCESS;
@@ -54,6 +55,21 @@ CUresult Free(CUdeviceptr ptr) {
   if (!taken) return CUDA_ERROR_INVALID_VALUE;
   ReleaseAllocation(*taken);
   return CUDA_SUCCESS;
+}
+
+/// Of managed memory alone, to a device that is there or to the host. Changes nothing: all of it is
+/// the host's.
+CUresult Advise(CUdeviceptr ptr, std::size_t bytes, CUmem_advise advice, CUdevice device) {
+  if (const CUresult error = Ready()) return error;
+  constexpr CUdevice kHost = -1;
+  const bool known =
+      advice >= CU_MEM_ADVISE_SET_READ_MOSTLY && advice <= CU_MEM_ADVISE_UNSET_ACCESSED_BY;
+  if (!known || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  if (device != kHost && FindDevice(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+  const auto found = TheDriver().memory.Find(ptr);
+  const bool managed =
+      found && found->kind == MemoryKind::kManaged && bytes <= found->bytes - (ptr - found->base);
+  return managed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 struct Pitched {
@@ -127,6 +143,11 @@ CUresult cuMemAllocManaged(CUdeviceptr* ptr, std::size_t bytes, unsigned int fla
   const bool known = flags == CU_MEM_ATTACH_GLOBAL || flags == CU_MEM_ATTACH_HOST;
   return Journal("cuMemAllocManaged", {{"bytes", bytes}, {"flags", flags}},
                  known ? Allocate(ptr, bytes, MemoryKind::kManaged) : CUDA_ERROR_INVALID_VALUE);
+}
+
+CUresult cuMemAdvise(CUdeviceptr ptr, std::size_t bytes, CUmem_advise advice, CUdevice device) {
+  return Journal("cuMemAdvise", {{"bytes", bytes}, {"advice", advice}},
+                 Advise(ptr, bytes, advice, device));
 }
 
 CUresult cuMemFree_v2(CUdeviceptr ptr) {

@@ -102,6 +102,9 @@ Result<int> SetGpuKey(const Pair& pair, GpuConfig& gpu) {
     TESSERA_TRY(gpu.sms, ReadNumber<int>(pair, 1, 1024));
   } else if (pair.key == "numa") {
     TESSERA_TRY(gpu.numa, ReadNumber<int>(pair, -1, 1023));
+  } else if (pair.key == "faults") {
+    TESSERA_TRY(const int faults, ReadNumber<int>(pair, 0, 1));
+    gpu.faults = faults == 1;
   } else if (pair.key == "xid") {
     TESSERA_TRY(gpu.xid, ReadNumber<int>(pair, 1, 999));
   } else if (pair.key == "loss") {

@@ -24,8 +24,9 @@ struct GpuConfig {
   int numa = 0;  ///< -1: no NUMA node
   int cc_major = 9;
   int cc_minor = 0;
-  int xid = 0;        ///< what NVML's event says when the GPU turns sick; 0: 48 (sick), 79 (lost)
-  double loss = 0.0;  ///< share of the time that is lost while two or more processes run
+  bool faults = true;  ///< false: cannot fetch managed memory page by page while kernels run
+  int xid = 0;         ///< what NVML's event says when the GPU turns sick; 0: 48 (sick), 79 (lost)
+  double loss = 0.0;   ///< share of the time that is lost while two or more processes run
   Health health = Health::kHealthy;
 
   std::uint64_t memory_bytes() const { return memory_mib << 20; }

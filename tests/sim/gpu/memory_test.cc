@@ -98,15 +98,47 @@ TEST_F(Memory, OfTheOldAndTheSpecialCallsCountsToo) {
   cuMemFree_v2(ptr);
   EXPECT_EQ(cuMemAllocPitch_v2(&ptr, &pitch, SIZE_MAX / 2, 8, 4), CUDA_ERROR_OUT_OF_MEMORY);
 
-  ASSERT_EQ(cuMemAllocManaged(&ptr, kMib, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
-  EXPECT_EQ(Used(), kMib);
-  std::memset(reinterpret_cast<void*>(ptr), 1, kMib);  // the host may write it
-  cuMemFree_v2(ptr);
-
   void* host = nullptr;
   ASSERT_EQ(cuMemHostAlloc(&host, kMib, 0), CUDA_SUCCESS);
   EXPECT_EQ(Used(), 0U) << "the host's own";
   cuMemFreeHost(host);
+}
+
+TEST_F(Memory, ManagedIsTheHostsAndMayExceedTheDevice) {
+  std::size_t device = 0;
+  ASSERT_EQ(cuDeviceTotalMem_v2(&device, 0), CUDA_SUCCESS);
+  CUdeviceptr ptr = 0;
+  ASSERT_EQ(cuMemAllocManaged(&ptr, device + kMib, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
+  EXPECT_EQ(Used(), 0U);
+  CUdeviceptr other = 0;
+  EXPECT_EQ(cuMemAlloc_v2(&other, device), CUDA_SUCCESS) << "it stands in nobody's way";
+  cuMemFree_v2(other);
+  const CUdeviceptr end = ptr + device;
+  std::memset(reinterpret_cast<void*>(end), 1, kMib);  // the host may write it
+  char read = 0;
+  EXPECT_EQ(cuMemcpyDtoH_v2(&read, end + kMib - 1, 1), CUDA_SUCCESS);
+  EXPECT_EQ(read, 1);
+  EXPECT_EQ(cuMemFree_v2(ptr), CUDA_SUCCESS);
+  EXPECT_EQ(cuMemFree_v2(ptr), CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST_F(Memory, AdviceIsForManagedMemoryAlone) {
+  CUdeviceptr managed = 0;
+  CUdeviceptr plain = 0;
+  ASSERT_EQ(cuMemAllocManaged(&managed, kMib, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
+  ASSERT_EQ(cuMemAlloc_v2(&plain, kMib), CUDA_SUCCESS);
+  const auto advise = [](CUdeviceptr ptr, std::size_t bytes, int advice, CUdevice device) {
+    return cuMemAdvise(ptr, bytes, static_cast<CUmem_advise>(advice), device);
+  };
+  EXPECT_EQ(advise(managed, kMib, CU_MEM_ADVISE_SET_PREFERRED_LOCATION, 0), CUDA_SUCCESS);
+  EXPECT_EQ(advise(managed + 1, kMib - 1, CU_MEM_ADVISE_SET_ACCESSED_BY, -1), CUDA_SUCCESS);
+  EXPECT_EQ(advise(plain, kMib, CU_MEM_ADVISE_SET_ACCESSED_BY, 0), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(advise(managed, kMib + 1, CU_MEM_ADVISE_SET_ACCESSED_BY, 0), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(advise(managed, 0, CU_MEM_ADVISE_SET_ACCESSED_BY, 0), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(advise(managed, kMib, 7, 0), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(advise(managed, kMib, CU_MEM_ADVISE_SET_ACCESSED_BY, 99), CUDA_ERROR_INVALID_DEVICE);
+  cuMemFree_v2(managed);
+  cuMemFree_v2(plain);
 }
 
 TEST_F(Memory, OfArraysCountsToo) {
