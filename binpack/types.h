@@ -15,6 +15,8 @@ inline constexpr std::int64_t kMaxMemoryMib = std::int64_t{1} << 32;
 /// Clients of one MPS server (of CUDA before 13.1, which allows 60). Here each container with a
 /// part of the GPU counts as one.
 inline constexpr std::int64_t kMaxMpsClients = 48;
+/// More host memory than any node has (MiB), and the most that a container's limits text can say.
+inline constexpr std::int64_t kMaxHostMemoryMib = std::int64_t{1} << 30;
 /// More GPUs than any node has; guards loops against hostile input.
 inline constexpr int kMaxGpusPerNode = 256;
 
@@ -115,6 +117,7 @@ struct DeviceShare {
   std::string uuid{};
   std::int64_t memory_mib = 0;
   std::int64_t cores_percent = 0;
+  std::int64_t host_memory_mib = 0;  ///< for what goes beyond memory_mib; 0: nothing does
 
   bool operator==(const DeviceShare&) const = default;
 };

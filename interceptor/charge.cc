@@ -28,6 +28,15 @@ bool AskUuid(CUdevice device, CUuuid& uuid) {
          Real().cuDeviceGetUuid(&uuid, device) == CUDA_SUCCESS;
 }
 
+/// Memory beyond a device's share lies in the host's and comes to the device page by page while
+/// kernels run: not every device can do that.
+bool FaultsPagesIn(CUdevice device) {
+  int can = 0;
+  return Real().cuDeviceGetAttribute(&can, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, device) ==
+             CUDA_SUCCESS &&
+         can != 0;
+}
+
 session::DeviceIndex IndexOf(CUdevice device) {
   const auto ordinal = static_cast<std::size_t>(device);
   const bool cacheable = device >= 0 && ordinal < kCachedDevices;
@@ -38,6 +47,7 @@ session::DeviceIndex IndexOf(CUdevice device) {
   CUuuid uuid;
   if (!AskUuid(device, uuid)) return kNoOrdinal;
   const session::DeviceIndex index = session::FindDevice(uuid);
+  if (index != session::kNoDevice && !FaultsPagesIn(device)) session::RefuseHostMemory(index);
   if (cacheable) index_of[ordinal].store(index + kOffset, std::memory_order_relaxed);
   return index;
 }

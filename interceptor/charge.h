@@ -36,11 +36,13 @@ Ledger& HandleLedger();
 /// Mappings of them by address.
 Ledger& MappingLedger();
 
-inline session::DeviceIndex DeviceOf(const Charge& charge) { return charge.device; }
-inline Charge MakeCharge(const Place& place, std::uint64_t bytes) {
+inline Charge MakeCharge(const Place& place, std::uint64_t bytes, session::Account account) {
   return {.bytes = bytes,
-          .device = static_cast<std::uint16_t>(place.device),
+          .account = static_cast<std::uint16_t>(account),
           .owner = reinterpret_cast<std::uint64_t>(place.context)};
+}
+inline Charge MakeCharge(const Place& place, std::uint64_t bytes) {
+  return MakeCharge(place, bytes, place.device);
 }
 /// A block of a pool: it is the pool that pays.
 inline Charge BlockOf(PoolAccount& pool) {
@@ -51,7 +53,7 @@ inline void Release(const Charge& charge) {
   if (charge.pooled) {
     BlockLeaves(*reinterpret_cast<PoolAccount*>(charge.owner));
   } else {
-    session::Release(DeviceOf(charge), charge.bytes);
+    session::Release(charge.account, charge.bytes);
   }
 }
 

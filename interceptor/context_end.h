@@ -42,10 +42,10 @@ CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
   }
   if (charged) Release(own);
   Release(limits);
-  std::uint64_t bytes[region::kMaxDevices] = {};
+  std::uint64_t bytes[region::kMaxAccounts] = {};
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) ledger->TakeAllOf(grave, bytes);
-  for (std::size_t i = 0; i < region::kMaxDevices; ++i) {
-    session::Release(static_cast<session::DeviceIndex>(i), bytes[i]);
+  for (std::size_t i = 0; i < region::kMaxAccounts; ++i) {
+    session::Release(static_cast<session::Account>(i), bytes[i]);
   }
   SettlePools();
   return result;

@@ -73,7 +73,7 @@ void Write(CUgraphExec exec, const GraphUse& use) {
   Charge replaced;
   graphs.Insert(KeyOf(exec),
                 {.bytes = use.bytes,
-                 .device = static_cast<std::uint16_t>(use.ordinal),
+                 .account = static_cast<std::uint16_t>(use.ordinal),
                  .references = use.trims,
                  .owner = KeyOf(use.uploaded_for)},
                 replaced);
@@ -96,7 +96,7 @@ bool FindGraph(CUgraphExec exec, GraphUse& use) {
   Charge entry;
   if (!graphs.Find(KeyOf(exec), entry)) return false;
   use = {.bytes = entry.bytes,
-         .ordinal = entry.device,
+         .ordinal = entry.account,
          .uploaded_for = reinterpret_cast<CUstream>(entry.owner),
          .trims = entry.references};
   return true;

@@ -35,7 +35,7 @@ CUresult CreateMeasured(const HookScope& scope, CUgreenCtx* green, CUdevice ordi
     return CUDA_ERROR_OUT_OF_MEMORY;
   }
   const Charge charge = {.bytes = bytes,
-                         .device = static_cast<std::uint16_t>(device),
+                         .account = static_cast<std::uint16_t>(device),
                          .references = static_cast<std::uint32_t>(ordinal),
                          .owner = KeyOf(shown)};
   const CUresult settled = Settle(ContextLedger(), KeyOf(*green), charge, undo);

@@ -18,10 +18,12 @@ nvmlReturn_t TellShare(nvmlDevice_t device, Memory& memory) {
   const nvmlReturn_t result = RealNvml().nvmlDeviceGetUUID(device, uuid, sizeof(uuid));
   if (result != NVML_SUCCESS) return result;
   const session::Usage usage = session::UsageOf(session::FindDevice(uuid));
-  const unsigned long long total = std::min<unsigned long long>(memory.total, usage.limit_bytes);
-  memory.used = std::min<unsigned long long>(usage.used_bytes, total);
-  memory.free = std::min(memory.free, total - memory.used);
-  memory.total = total;
+  const unsigned long long share = std::min<unsigned long long>(memory.total, usage.limit_bytes);
+  const unsigned long long used = std::min<unsigned long long>(usage.used_bytes, share);
+  const unsigned long long host_left = usage.host_left_bytes();
+  memory.used = used + (usage.host_limit_bytes - host_left);
+  memory.free = std::min(memory.free, share - used) + host_left;
+  memory.total = share + usage.host_limit_bytes;
   return NVML_SUCCESS;
 }
 

@@ -23,7 +23,7 @@ struct Making {
 constinit Making making[region::kMaxDevices];
 
 Charge ContextCharge(session::DeviceIndex device, std::uint64_t bytes) {
-  return {.bytes = bytes, .device = static_cast<std::uint16_t>(device)};
+  return {.bytes = bytes, .account = static_cast<std::uint16_t>(device)};
 }
 
 /// `create` asks the driver and leaves the new context in `*context`; `undo` ends it.

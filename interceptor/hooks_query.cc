@@ -14,6 +14,13 @@ Size Saturate(std::uint64_t value) {
   return static_cast<Size>(std::min<std::uint64_t>(value, std::numeric_limits<Size>::max()));
 }
 
+/// The share of the card, and the host memory that stands in for more.
+template <typename Size>
+Size Total(Size card, const session::Usage& usage) {
+  const std::uint64_t share = std::min<std::uint64_t>(card, usage.limit_bytes);
+  return Saturate<Size>(share + usage.host_limit_bytes);
+}
+
 /// What the driver said of the card, cut down to the container's share. Either pointer may be null.
 template <typename Size>
 CUresult TellShare(Size* free, Size* total) {
@@ -21,8 +28,10 @@ CUresult TellShare(Size* free, Size* total) {
   if (place.result != CUDA_SUCCESS) return place.result;
   const session::Usage usage = session::UsageOf(place.device);
   const std::uint64_t left = usage.limit_bytes - std::min(usage.used_bytes, usage.limit_bytes);
-  if (free != nullptr) *free = std::min(*free, Saturate<Size>(left));
-  if (total != nullptr) *total = std::min(*total, Saturate<Size>(usage.limit_bytes));
+  if (free != nullptr) {
+    *free = Saturate<Size>(std::min<std::uint64_t>(*free, left) + usage.host_left_bytes());
+  }
+  if (total != nullptr) *total = Total(*total, usage);
   return CUDA_SUCCESS;
 }
 
@@ -31,7 +40,7 @@ CUresult TellTotal(Size* bytes, CUdevice device) {
   const Place place = DevicePlace(device);
   if (place.result != CUDA_SUCCESS) return place.result;
   if (bytes != nullptr) {
-    *bytes = std::min(*bytes, Saturate<Size>(session::UsageOf(place.device).limit_bytes));
+    *bytes = Total(*bytes, session::UsageOf(place.device));
   }
   return CUDA_SUCCESS;
 }

@@ -111,7 +111,7 @@ void Ledger::ChangeOwner(std::uint64_t from, std::uint64_t to) {
 
 /// Erase fills the hole from behind, so the place is looked at again; what it brings around the end
 /// of the table was looked at before.
-void Ledger::TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxDevices]) {
+void Ledger::TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxAccounts]) {
   for (Shard& shard : shards_) {
     const Lock lock(shard.mutex);
     for (std::size_t i = 0; i < shard.capacity;) {
@@ -120,7 +120,7 @@ void Ledger::TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxD
         ++i;
         continue;
       }
-      bytes[entry.charge.device] += entry.charge.bytes;
+      bytes[entry.charge.account] += entry.charge.bytes;
       Erase(shard, i);
     }
   }

@@ -12,7 +12,7 @@ namespace tessera {
 /// What one live allocation is charged with.
 struct Charge {
   std::uint64_t bytes = 0;
-  std::uint16_t device = 0;      ///< index into Limits::devices
+  std::uint16_t account = 0;     ///< session::Account
   bool pooled = false;           ///< a block of a pool, which is charged as a whole: bytes is 0
   bool kept = false;             ///< something that we do not see holds it: never returned
   std::uint32_t references = 1;  ///< of a physical allocation: handles and mappings
@@ -48,8 +48,8 @@ class Ledger {
   bool Keep(std::uint64_t key);
   /// Gives every entry of one owner to another, in linear time.
   void ChangeOwner(std::uint64_t from, std::uint64_t to);
-  /// Removes the entries of an owner and adds their bytes up by device, in linear time.
-  void TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxDevices]);
+  /// Removes the entries of an owner and adds their bytes up by account, in linear time.
+  void TakeAllOf(std::uint64_t owner, std::uint64_t (&bytes)[region::kMaxAccounts]);
   /// In a forked child, whose parent's allocations are not its own. Only plain stores.
   void ForgetAfterFork();
 

@@ -59,11 +59,17 @@ const char* ParseDevice(std::string_view text, region::DeviceConfig& device) {
   if (!ParseNumber(Cut(text, ':'), kMaxMemoryMib, memory_mib) || memory_mib == 0) {
     return "a device's memory is not a number of MiB";
   }
-  if (!ParseNumber(text, 100, cores)) return "a device's cores are not a percentage";
+  const bool has_host = text.find(':') != std::string_view::npos;
+  if (!ParseNumber(Cut(text, ':'), 100, cores)) return "a device's cores are not a percentage";
+  std::uint64_t host_mib = 0;
+  if (has_host && (!ParseNumber(text, kMaxMemoryMib, host_mib) || host_mib == 0)) {
+    return "a device's host memory is not a number of MiB";
+  }
   device = {};
   memcpy(device.uuid, uuid.data(), uuid.size());
   device.limit_bytes = memory_mib * kBytesPerMib;
   device.cores_percent = static_cast<std::uint32_t>(cores);
+  device.host_bytes = host_mib * kBytesPerMib;
   return nullptr;
 }
 

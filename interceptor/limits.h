@@ -16,10 +16,11 @@ struct Limits {
   region::DeviceConfig devices[region::kMaxDevices] = {};
 };
 
-/// Reads "v1 <policy> <uuid>:<memory MiB>:<cores percent> ...", single spaces, one newline at the
-/// end allowed. Memory 1 to 2^30 MiB, cores 0 to 100 (0: no share was asked for), at least one
-/// device, no uuid twice. Null on success, else what is wrong (constant text) and `limits` is
-/// unspecified. Pure, no allocation.
+/// Reads "v1 <policy> <uuid>:<memory MiB>:<cores percent>[:<host memory MiB>] ...", single spaces,
+/// one newline at the end allowed. Memory 1 to 2^30 MiB of either kind, cores 0 to 100 (0: no share
+/// was asked for), at least one device, no uuid twice. Without the last number a device's programs
+/// get no host memory in place of the device's. Null on success, else what is wrong (constant text)
+/// and `limits` is unspecified. Pure, no allocation.
 const char* ParseLimits(std::string_view text, Limits& limits);
 
 /// Do both name the same GPUs in the same order? Regions and device indexes stand on that order.

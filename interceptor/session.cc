@@ -24,6 +24,7 @@ enum State : int { kNotStarted, kReady, kRefused };
 
 constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
 constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///< as they are now
+constinit std::atomic<std::uint64_t> host_bytes[region::kMaxDevices] = {};   ///< likewise
 constinit std::atomic<std::uint32_t> cores_percent[region::kMaxDevices] = {};
 constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
@@ -39,6 +40,7 @@ constinit std::atomic<bool> tracing = false;
 void TakeNumbers(const Limits& from) {
   for (std::size_t i = 0; i < from.count; ++i) {
     limit_bytes[i].store(from.devices[i].limit_bytes, std::memory_order_relaxed);
+    host_bytes[i].store(from.devices[i].host_bytes, std::memory_order_relaxed);
     cores_percent[i].store(from.devices[i].cores_percent, std::memory_order_relaxed);
   }
 }
@@ -63,6 +65,11 @@ void Start() {
 
 std::uint64_t LimitBytes(std::size_t device) {
   return limit_bytes[device].load(std::memory_order_relaxed);
+}
+
+std::uint64_t HostLimitBytes(std::size_t device) {
+  const std::uint64_t limit = host_bytes[device].load(std::memory_order_relaxed);
+  return limit == 0 || shared.IsUnfitForHostMemory(device) ? 0 : limit;
 }
 
 /// Takes memory and cores from the limits file if they changed. Everything else of it is settled
@@ -94,7 +101,10 @@ void FollowLimitsEachSecond() {
 /// so it is done only if others have anything, and not more often than once in 10 ms.
 void ReturnWhatTheDeadHad(std::size_t device) {
   constexpr std::uint64_t kPause = 10;
-  if (shared.Total(device) == shared.Own(device)) return;
+  const std::size_t host = region::HostAccountOf(device);
+  const bool alone = shared.Total(device) == shared.Own(device) &&
+                     (HostLimitBytes(device) == 0 || shared.Total(host) == shared.Own(host));
+  if (alone) return;
   timespec clock = {};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &clock);
   const std::uint64_t now_ms = static_cast<std::uint64_t>(clock.tv_sec) * 1000 +
@@ -113,8 +123,37 @@ void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outco
     line << "the region is damaged";
   } else {
     line << shared.Total(device) << " of " << LimitBytes(device) << " in use";
+    if (const std::uint64_t host = HostLimitBytes(device); host != 0) {
+      line << ", of host memory " << shared.Total(region::HostAccountOf(device)) << " of " << host;
+    }
   }
   line.Write();
+}
+
+/// Looks at everything that may make room before it says no.
+region::Outcome Reserve(session::DeviceIndex device, std::uint64_t bytes) {
+  const auto index = static_cast<std::size_t>(device);
+  FollowLimitsEachSecond();
+  const std::uint64_t limit = LimitBytes(index);
+  region::Outcome outcome = shared.Reserve(index, bytes, limit);
+  if (outcome == region::Outcome::kOverLimit && resizable.load(std::memory_order_relaxed)) {
+    FollowLimits();
+    const std::uint64_t now = LimitBytes(index);
+    if (now > limit) outcome = shared.Reserve(index, bytes, now);
+  }
+  if (outcome == region::Outcome::kOverLimit && ShrinkPools(device)) {
+    outcome = shared.Reserve(index, bytes, LimitBytes(index));
+  }
+  return outcome;
+}
+
+void Refuse(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
+  shared.CountDenied(device);
+  TraceRefusal(device, bytes, outcome);
+}
+
+void RefuseWithoutLimit(std::uint64_t bytes) {
+  if (Tracing()) (Line() << "refused " << bytes << " bytes on a GPU without a limit").Write();
 }
 
 }  // namespace
@@ -162,27 +201,30 @@ std::size_t DeviceCount() { return limits.count; }
 
 bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal) {
   if (device == kNoDevice) {
-    if (Tracing() && refusal == Refusal::kFinal)
-      (Line() << "refused " << bytes << " bytes on a GPU without a limit").Write();
+    if (refusal == Refusal::kFinal) RefuseWithoutLimit(bytes);
     return false;
   }
-  const auto index = static_cast<std::size_t>(device);
-  FollowLimitsEachSecond();
-  const std::uint64_t limit = LimitBytes(index);
-  region::Outcome outcome = shared.Reserve(index, bytes, limit);
-  if (outcome == region::Outcome::kOverLimit && resizable.load(std::memory_order_relaxed)) {
-    FollowLimits();
-    const std::uint64_t now = LimitBytes(index);
-    if (now > limit) outcome = shared.Reserve(index, bytes, now);
-  }
-  if (outcome == region::Outcome::kOverLimit && ShrinkPools(device)) {
-    outcome = shared.Reserve(index, bytes, LimitBytes(index));
-  }
+  const region::Outcome outcome = Reserve(device, bytes);
   if (outcome == region::Outcome::kDone) return true;
-  if (refusal == Refusal::kTentative) return false;
-  shared.CountDenied(index);
-  TraceRefusal(index, bytes, outcome);
+  if (refusal == Refusal::kFinal) Refuse(static_cast<std::size_t>(device), bytes, outcome);
   return false;
+}
+
+Account TryReserveAnywhere(DeviceIndex device, std::uint64_t bytes) {
+  if (device == kNoDevice) {
+    RefuseWithoutLimit(bytes);
+    return kNoAccount;
+  }
+  region::Outcome outcome = Reserve(device, bytes);
+  if (outcome == region::Outcome::kDone) return device;
+  const auto index = static_cast<std::size_t>(device);
+  const std::uint64_t host_limit = HostLimitBytes(index);
+  if (outcome == region::Outcome::kOverLimit && host_limit != 0) {
+    outcome = shared.Reserve(region::HostAccountOf(index), bytes, host_limit);
+  }
+  if (outcome == region::Outcome::kDone) return HostAccountOf(device);
+  Refuse(index, bytes, outcome);
+  return kNoAccount;
 }
 
 void ChargeAnyway(DeviceIndex device, std::uint64_t bytes) {
@@ -190,9 +232,9 @@ void ChargeAnyway(DeviceIndex device, std::uint64_t bytes) {
   shared.Reserve(static_cast<std::size_t>(device), bytes, region::kMaxBytes);
 }
 
-void Release(DeviceIndex device, std::uint64_t bytes) {
-  if (device == kNoDevice || bytes == 0) return;
-  shared.Release(static_cast<std::size_t>(device), bytes);
+void Release(Account account, std::uint64_t bytes) {
+  if (account == kNoAccount || bytes == 0) return;
+  shared.Release(static_cast<std::size_t>(account), bytes);
 }
 
 Usage UsageOf(DeviceIndex device) {
@@ -200,14 +242,28 @@ Usage UsageOf(DeviceIndex device) {
   FollowLimitsEachSecond();
   const auto index = static_cast<std::size_t>(device);
   ReturnWhatTheDeadHad(index);
-  return {.limit_bytes = LimitBytes(index), .used_bytes = shared.Total(index)};
+  Usage usage{.limit_bytes = LimitBytes(index), .used_bytes = shared.Total(index)};
+  usage.host_limit_bytes = HostLimitBytes(index);
+  if (usage.host_limit_bytes != 0) {
+    usage.host_used_bytes = shared.Total(region::HostAccountOf(index));
+  }
+  return usage;
+}
+
+void RefuseHostMemory(DeviceIndex device) {
+  shared.MarkUnfitForHostMemory(static_cast<std::size_t>(device));
 }
 
 bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes) {
   const auto slot = shared.SlotOfPid(pid);
   if (!slot) return false;
-  used_bytes =
-      device == kNoDevice ? 0 : shared.BytesOfSlot(*slot, static_cast<std::size_t>(device));
+  used_bytes = 0;
+  if (device == kNoDevice) return true;
+  const auto index = static_cast<std::size_t>(device);
+  used_bytes = shared.BytesOfSlot(*slot, index);
+  if (HostLimitBytes(index) != 0) {
+    used_bytes += shared.BytesOfSlot(*slot, region::HostAccountOf(index));
+  }
   return true;
 }
 

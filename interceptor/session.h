@@ -16,6 +16,14 @@ namespace tessera::session {
 using DeviceIndex = int;
 inline constexpr DeviceIndex kNoDevice = -1;
 
+/// Where bytes are charged: to a device by its DeviceIndex, or to the host memory that stands in
+/// for it.
+using Account = int;
+inline constexpr Account kNoAccount = -1;
+constexpr Account HostAccountOf(DeviceIndex device) {
+  return static_cast<Account>(region::HostAccountOf(static_cast<std::size_t>(device)));
+}
+
 /// True if limits and region are there. If not, says why on stderr, once, and every later call is
 /// false.
 bool Ready();
@@ -37,19 +45,32 @@ void LearnContextBytes(DeviceIndex device, std::uint64_t bytes);
 /// Charges `bytes` on a device to this process, unless the container would get beyond its limit.
 /// Before it refuses it has the driver give back what this process's pools do not use.
 bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal = Refusal::kFinal);
+/// The same, refusing for good; but where the device's limit alone forbids it, charges host memory
+/// if the container may use that. Says which account is charged; kNoAccount: refused.
+Account TryReserveAnywhere(DeviceIndex device, std::uint64_t bytes);
 /// Charges them whatever the limit: for what the driver has taken and does not give back.
 void ChargeAnyway(DeviceIndex device, std::uint64_t bytes);
-void Release(DeviceIndex device, std::uint64_t bytes);
+void Release(Account account, std::uint64_t bytes);
 
 /// What a container sees of a GPU. Both 0 for kNoDevice.
 struct Usage {
   std::uint64_t limit_bytes = 0;
-  std::uint64_t used_bytes = 0;  ///< by all its processes
+  std::uint64_t used_bytes = 0;        ///< by all its processes
+  std::uint64_t host_limit_bytes = 0;  ///< of host memory in place of the device's
+  std::uint64_t host_used_bytes = 0;   ///< by all its processes; 0 where there is no limit
+  std::uint64_t host_left_bytes() const {
+    return host_limit_bytes -
+           (host_used_bytes < host_limit_bytes ? host_used_bytes : host_limit_bytes);
+  }
 };
 Usage UsageOf(DeviceIndex device);
 
+/// The device cannot use host memory as its own: none of the container's processes gets any.
+/// REQUIRES: device != kNoDevice.
+void RefuseHostMemory(DeviceIndex device);
+
 /// Is that one of the container's processes, as far as its pid here tells? `used_bytes` is what it
-/// has of a device then; 0 for kNoDevice.
+/// has of a device then, host memory in its place included; 0 for kNoDevice.
 bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes);
 
 /// What holds launches on a device back now: the container's own share, and the agent's windows.

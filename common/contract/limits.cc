@@ -53,18 +53,20 @@ bool SameUuid(std::string_view a, std::string_view b) {
 
 Result<binpack::DeviceShare> DecodeDevice(std::string_view text) {
   const auto parts = Split(text, ':');
-  if (parts.size() != 3 || !IsUuid(parts[0])) {
+  if (parts.size() < 3 || parts.size() > 4 || !IsUuid(parts[0])) {
     return tl::unexpected(Bad("device \"" + std::string(text) + "\" is malformed"));
   }
   const auto memory = Number(parts[1], 1, kMostMemoryMib);
   const auto cores = Number(parts[2], 0, 100);
-  if (!memory || !cores) {
+  const auto host = parts.size() == 4 ? Number(parts[3], 1, binpack::kMaxHostMemoryMib) : 0;
+  if (!memory || !cores || !host) {
     return tl::unexpected(Bad("device \"" + std::string(text) + "\" has no such memory or cores"));
   }
   binpack::DeviceShare share;
   share.uuid = parts[0];
   share.memory_mib = *memory;
   share.cores_percent = *cores;
+  share.host_memory_mib = *host;
   return share;
 }
 

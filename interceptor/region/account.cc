@@ -14,7 +14,7 @@ struct Position {
   bool valid = false;
 };
 
-const Record* FindRecord(const Lane& lane, std::uint64_t sequence) {
+const Record* FindRecord(const Balance& lane, std::uint64_t sequence) {
   for (const Record& record : lane.records) {
     if (record.sequence.load(std::memory_order_acquire) == sequence) return &record;
   }
@@ -23,15 +23,15 @@ const Record* FindRecord(const Lane& lane, std::uint64_t sequence) {
 
 /// A record is not rewritten while head names it: if head is the same after reading the total, the
 /// total was the head's.
-Position ReadPosition(const Layout& file, std::size_t device) {
-  const Word& head = file.devices[device].head;
+Position ReadPosition(const Layout& file, std::size_t account) {
+  const Word& head = HeadOf(file, account);
   for (int i = 0; i < kMaxRetries; ++i) {
     Position position{.head = head.load(std::memory_order_acquire)};
     const std::size_t slot = SlotOf(position.head);
     if (position.head == 0) {
       position.valid = true;
     } else if (slot < kMaxProcesses) {
-      const Record* record = FindRecord(file.lanes[slot][device], SequenceOf(position.head));
+      const Record* record = FindRecord(BalanceOf(file, slot, account), SequenceOf(position.head));
       if (record != nullptr) {
         position.total = record->total_bytes.load(std::memory_order_acquire);
         position.valid = position.total <= kMaxBytes;
@@ -55,7 +55,7 @@ struct Change {
 };
 
 /// Step 3: the record that follows `position`, unless the limit forbids it.
-Outcome Decide(const Lane& lane, const Position& position, const Change& change, Record& next) {
+Outcome Decide(const Balance& lane, const Position& position, const Change& change, Record& next) {
   const std::uint64_t committed = lane.committed.load(std::memory_order_acquire);
   const Record* current = FindRecord(lane, committed);
   if (committed != 0 && current == nullptr) return Outcome::kCorrupt;
@@ -82,25 +82,25 @@ Outcome Decide(const Lane& lane, const Position& position, const Change& change,
   return Outcome::kDone;
 }
 
-Record& SpareRecord(Lane& lane) {
+Record& SpareRecord(Balance& lane) {
   const std::uint64_t committed = lane.committed.load(std::memory_order_acquire);
   const bool first_counts = lane.records[0].sequence.load(std::memory_order_acquire) == committed;
   return lane.records[first_counts ? 1 : 0];
 }
 
-Outcome Apply(Layout& file, std::size_t slot, std::size_t device, const Change& change) {
-  Lane& lane = file.lanes[slot][device];
+Outcome Apply(Layout& file, std::size_t slot, std::size_t account, const Change& change) {
+  Balance& lane = BalanceOf(file, slot, account);
   for (int i = 0; i < kMaxRetries; ++i) {
-    const Position position = ReadPosition(file, device);
+    const Position position = ReadPosition(file, account);
     if (!position.valid) return Outcome::kCorrupt;
     if (position.head != 0) {
-      Raise(file.lanes[SlotOf(position.head)][device].committed, SequenceOf(position.head));
+      Raise(BalanceOf(file, SlotOf(position.head), account).committed, SequenceOf(position.head));
     }
     const Outcome outcome = Decide(lane, position, change, SpareRecord(lane));
     if (outcome != Outcome::kDone) return outcome;
     const std::uint64_t sequence = SequenceOf(position.head) + 1;
     std::uint64_t expected = position.head;
-    if (file.devices[device].head.compare_exchange_strong(expected, PackHead(sequence, slot))) {
+    if (HeadOf(file, account).compare_exchange_strong(expected, PackHead(sequence, slot))) {
       Raise(lane.committed, sequence);
       return Outcome::kDone;
     }
@@ -110,24 +110,24 @@ Outcome Apply(Layout& file, std::size_t slot, std::size_t device, const Change& 
 
 }  // namespace
 
-Outcome Add(Layout& file, std::size_t slot, std::size_t device, std::uint64_t bytes,
+Outcome Add(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes,
             std::uint64_t limit) {
-  return Apply(file, slot, device,
+  return Apply(file, slot, account,
                {.add = true, .bytes = bytes, .limit = std::min(limit, kMaxBytes)});
 }
 
-Outcome Subtract(Layout& file, std::size_t slot, std::size_t device, std::uint64_t bytes) {
-  return Apply(file, slot, device, {.add = false, .bytes = bytes});
+Outcome Subtract(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes) {
+  return Apply(file, slot, account, {.add = false, .bytes = bytes});
 }
 
-std::uint64_t TotalBytes(const Layout& file, std::size_t device) {
-  const Position position = ReadPosition(file, device);
+std::uint64_t TotalBytes(const Layout& file, std::size_t account) {
+  const Position position = ReadPosition(file, account);
   return position.valid ? position.total : kMaxBytes;
 }
 
-std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t device) {
-  const Lane& lane = file.lanes[slot][device];
-  const std::uint64_t head = file.devices[device].head.load(std::memory_order_acquire);
+std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t account) {
+  const Balance& lane = BalanceOf(file, slot, account);
+  const std::uint64_t head = HeadOf(file, account).load(std::memory_order_acquire);
   const bool mine_is_last = head != 0 && SlotOf(head) == slot;
   const std::uint64_t counts =
       mine_is_last ? SequenceOf(head) : lane.committed.load(std::memory_order_acquire);

@@ -5,9 +5,10 @@
 
 #include "interceptor/region/layout.h"
 
-/// Exact accounting of one device between processes that may be killed at any instruction.
+/// Exact accounting of one device, or of the host memory beside it, between processes that may be
+/// killed at any instruction.
 ///
-/// A device's account is a chain of changes. `Device::head` names the last one: its sequence number
+/// An account is a chain of changes. Its `head` names the last one: its sequence number
 /// and the slot that made it. The change itself is a Record in that slot's lane; it holds the
 /// container's total *and* the lane's own bytes after the change, so one compare-and-swap of `head`
 /// moves both at once.
@@ -30,18 +31,30 @@ enum class Outcome {
   kCorrupt,    ///< the file does not hold together; nothing changed
 };
 
-/// Adds `bytes` to lane (slot, device) and to the device's total if the total stays within `limit`.
-/// REQUIRES: slot < kMaxProcesses, device < kMaxDevices, the caller alone writes this lane.
-Outcome Add(Layout& file, std::size_t slot, std::size_t device, std::uint64_t bytes,
+/// An account is that of a device's memory (its index) or of host memory (HostAccountOf).
+template <typename File>
+auto& HeadOf(File& file, std::size_t account) {
+  return account < kMaxDevices ? file.devices[account].head : file.host[account - kMaxDevices].head;
+}
+template <typename File>
+auto& BalanceOf(File& file, std::size_t slot, std::size_t account) {
+  return account < kMaxDevices ? file.lanes[slot][account].memory
+                               : file.host_balances[slot][account - kMaxDevices];
+}
+
+/// Adds `bytes` to lane (slot, account) and to the account's total if the total stays within
+/// `limit`. REQUIRES: slot < kMaxProcesses, account < kMaxAccounts, the caller alone writes this
+/// lane.
+Outcome Add(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes,
             std::uint64_t limit);
 
 /// Takes back min(bytes, what the lane has). Same requirements.
-Outcome Subtract(Layout& file, std::size_t slot, std::size_t device, std::uint64_t bytes);
+Outcome Subtract(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes);
 
-/// The container's bytes on a device. Any thread, any time; kMaxBytes if the file is corrupt.
-std::uint64_t TotalBytes(const Layout& file, std::size_t device);
+/// The container's bytes in an account. Any thread, any time; kMaxBytes if the file is corrupt.
+std::uint64_t TotalBytes(const Layout& file, std::size_t account);
 
 /// What a lane has. Exact for its writer and for a lane whose owner is dead; a snapshot for others.
-std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t device);
+std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t account);
 
 }  // namespace tessera::region

@@ -88,12 +88,18 @@ struct Record {
   Word used_bytes;   ///< of the lane, after the change
 };
 
-/// One process's account of one device. The counters are never reset, not even when the slot
-/// changes hands: their sum over all slots only grows.
-struct alignas(64) Lane {
+/// What one process has in one account: of a device's memory, or of what goes beyond it into the
+/// host's.
+struct alignas(64) Balance {
   Record records[2];
   Word committed;  ///< sequence of the record that counts; 0: none, the lane has 0 bytes
   Word reserved;
+};
+
+/// One process's account of one device. The counters are never reset, not even when the slot
+/// changes hands: their sum over all slots only grows.
+struct alignas(64) Lane {
+  Balance memory;
   Word launches;  ///< of threads without a word of their own: changed by atomic adds
   Word denied;    ///< allocations refused
   /// Each is written by one thread at a time, which needs no atomic add for that.
@@ -101,12 +107,27 @@ struct alignas(64) Lane {
   Word reserved_counters[2];
 };
 
+/// Host memory that the container may take where its share of a device is used up.
+struct alignas(64) HostMemory {
+  Word limit_bytes;       ///< as the process that read its limits last knows it; 0: none
+  Word unfit;             ///< not 0: a process found that the device cannot use such memory
+  alignas(32) Word head;  ///< as Device::head, of this account
+  Word reserved[3];
+};
+
 struct Layout {
   Header header;
   Device devices[kMaxDevices];
   Owner owners[kMaxProcesses];
   Lane lanes[kMaxProcesses][kMaxDevices];
+  HostMemory host[kMaxDevices];
+  Balance host_balances[kMaxProcesses][kMaxDevices];
 };
+
+/// The accounts of a container: one for each device's memory, and one for the host memory that its
+/// programs use in place of a device's.
+inline constexpr std::size_t kMaxAccounts = 2 * kMaxDevices;
+constexpr std::size_t HostAccountOf(std::size_t device) { return kMaxDevices + device; }
 
 /// What a lane's owners have launched, all of them together.
 inline std::uint64_t Launches(const Lane& lane) {
@@ -162,10 +183,13 @@ static_assert(offsetof(Record, sequence) == 0);
 static_assert(offsetof(Record, total_bytes) == 8);
 static_assert(offsetof(Record, used_bytes) == 16);
 
+static_assert(sizeof(Balance) == 64);
+static_assert(offsetof(Balance, records) == 0);
+static_assert(offsetof(Balance, committed) == 48);
+static_assert(offsetof(Balance, reserved) == 56);
+
 static_assert(sizeof(Lane) == 128);
-static_assert(offsetof(Lane, records) == 0);
-static_assert(offsetof(Lane, committed) == 48);
-static_assert(offsetof(Lane, reserved) == 56);
+static_assert(offsetof(Lane, memory) == 0);
 static_assert(offsetof(Lane, launches) == 64);
 static_assert(offsetof(Lane, denied) == 72);
 static_assert(offsetof(Lane, thread_launches) == 80);
@@ -175,7 +199,15 @@ static_assert(offsetof(Layout, header) == 0);
 static_assert(offsetof(Layout, devices) == 64);
 static_assert(offsetof(Layout, owners) == 4160);
 static_assert(offsetof(Layout, lanes) == 6208);
-static_assert(sizeof(Layout) == 268352);
+static_assert(offsetof(Layout, host) == 268352);
+static_assert(offsetof(Layout, host_balances) == 269376);
+static_assert(sizeof(Layout) == 400448);
+
+static_assert(sizeof(HostMemory) == 64);
+static_assert(offsetof(HostMemory, limit_bytes) == 0);
+static_assert(offsetof(HostMemory, unfit) == 8);
+static_assert(offsetof(HostMemory, head) == 32);
+static_assert(offsetof(HostMemory, reserved) == 40);
 
 // --- The two packed words
 // --------------------------------------------------------------------------

@@ -15,6 +15,8 @@ struct DeviceConfig {
   char uuid[kUuidSize] = {};  ///< text, zero-terminated
   std::uint64_t limit_bytes = 0;
   std::uint32_t cores_percent = 0;
+  /// Of host memory, where `limit_bytes` are used up; 0: none.
+  std::uint64_t host_bytes = 0;
 };
 
 struct Mapping {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 
+#include "interceptor/region/account.h"
 #include "interceptor/region/owner.h"
 
 namespace tessera::region {
@@ -42,7 +43,8 @@ Result<std::string> ReadUuid(const Device& device, std::size_t index) {
   return std::string(device.uuid, length);
 }
 
-Result<DeviceSnapshot> ReadDevice(const Device& device, std::size_t index) {
+Result<DeviceSnapshot> ReadDevice(const Layout& file, std::size_t index) {
+  const Device& device = file.devices[index];
   DeviceSnapshot out;
   TESSERA_TRY(out.uuid, ReadUuid(device, index));
   const std::string name = "devices[" + std::to_string(index) + "].";
@@ -51,6 +53,11 @@ Result<DeviceSnapshot> ReadDevice(const Device& device, std::size_t index) {
   out.limit_bytes = device.limit_bytes.load(std::memory_order_relaxed);
   if (out.limit_bytes > kMaxBytes) {
     return Fail(Errc::kInvalidArgument, name + "limit_bytes is " + std::to_string(out.limit_bytes));
+  }
+  out.host_limit_bytes = file.host[index].limit_bytes.load(std::memory_order_relaxed);
+  if (out.host_limit_bytes > kMaxBytes) {
+    return Fail(Errc::kInvalidArgument, "host[" + std::to_string(index) + "].limit_bytes is " +
+                                            std::to_string(out.host_limit_bytes));
   }
   out.context_bytes = device.context_bytes.load(std::memory_order_relaxed);
   if (out.context_bytes > kMaxContextBytes) {
@@ -72,9 +79,9 @@ Result<DeviceSnapshot> ReadDevice(const Device& device, std::size_t index) {
 
 /// nullopt: the lane names a record that it does not hold; torn while copied, or scribbled.
 std::optional<std::uint64_t> ReadLaneBytes(const Layout& file, std::size_t slot,
-                                           std::size_t device) {
-  const Lane& lane = file.lanes[slot][device];
-  const std::uint64_t head = file.devices[device].head.load(std::memory_order_relaxed);
+                                           std::size_t account) {
+  const Balance& lane = BalanceOf(file, slot, account);
+  const std::uint64_t head = HeadOf(file, account).load(std::memory_order_relaxed);
   std::uint64_t counts = lane.committed.load(std::memory_order_relaxed);
   if (head != 0 && SlotOf(head) == slot && SequenceOf(head) > counts) counts = SequenceOf(head);
   if (counts == 0) return 0;
@@ -110,12 +117,16 @@ Result<ProcessUse> ReadProcess(const Layout& file, std::size_t slot, std::size_t
   ProcessUse process{.pid = PidOf(identity), .start_ticks = StartTicksOf(identity), .devices = {}};
   for (std::size_t i = 0; i < device_count; ++i) {
     const auto used = ReadLaneBytes(file, slot, i);
-    if (!used) {
-      return Fail(Errc::kUnavailable, "lanes[" + std::to_string(slot) + "][" + std::to_string(i) +
+    const auto host = ReadLaneBytes(file, slot, HostAccountOf(i));
+    if (!used || !host) {
+      return Fail(Errc::kUnavailable, (used ? "host_balances[" : "lanes[") + std::to_string(slot) +
+                                          "][" + std::to_string(i) +
                                           "] names a record that it does not hold");
     }
-    process.devices.push_back(
-        {.device = i, .used_bytes = *used, .launches = Launches(file.lanes[slot][i])});
+    process.devices.push_back({.device = i,
+                               .used_bytes = *used,
+                               .host_bytes = *host,
+                               .launches = Launches(file.lanes[slot][i])});
   }
   return process;
 }
@@ -182,7 +193,7 @@ Result<RegionSnapshot> ParseRegion(std::span<const std::byte> bytes, const bool*
   }
   RegionSnapshot snapshot;
   for (std::size_t i = 0; i < file.header.device_count; ++i) {
-    TESSERA_TRY(auto device, ReadDevice(file.devices[i], i));
+    TESSERA_TRY(auto device, ReadDevice(file, i));
     snapshot.devices.push_back(std::move(device));
   }
   for (std::size_t slot = 0; slot < kMaxProcesses; ++slot) {
@@ -196,6 +207,7 @@ Result<RegionSnapshot> ParseRegion(std::span<const std::byte> bytes, const bool*
     TESSERA_TRY(auto process, ReadProcess(file, slot, snapshot.devices.size()));
     for (const DeviceUse& use : process.devices) {
       snapshot.devices[use.device].used_bytes += use.used_bytes;
+      snapshot.devices[use.device].host_used_bytes += use.host_bytes;
     }
     snapshot.processes.push_back(std::move(process));
   }

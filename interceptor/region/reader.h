@@ -17,6 +17,7 @@ namespace tessera::region {
 struct DeviceUse {
   std::size_t device = 0;  ///< index into RegionSnapshot::devices
   std::uint64_t used_bytes = 0;
+  std::uint64_t host_bytes = 0;  ///< in host memory, in place of the device's
   std::uint64_t launches = 0;
 };
 
@@ -31,12 +32,14 @@ struct DeviceSnapshot {
   std::uint64_t limit_bytes = 0;
   std::uint32_t cores_percent = 0;  ///< 0: no share was asked for
   Policy policy = Policy::kFixedShare;
-  std::uint64_t used_bytes = 0;      ///< of the processes below
-  std::uint64_t context_bytes = 0;   ///< of a context, part of that; 0: not known
-  std::uint64_t launches_total = 0;  ///< since the region was made, ended processes included
-  std::uint64_t denied_total = 0;    ///< allocations refused, likewise
-  std::uint64_t gpu_time_ns = 0;     ///< used while there was a share to keep, likewise
-  std::uint64_t throttled_ns = 0;    ///< launches waited for the share, likewise
+  std::uint64_t used_bytes = 0;        ///< of the processes below
+  std::uint64_t host_limit_bytes = 0;  ///< of host memory in place of the device's; 0: none
+  std::uint64_t host_used_bytes = 0;   ///< of the processes below
+  std::uint64_t context_bytes = 0;     ///< of a context, part of that; 0: not known
+  std::uint64_t launches_total = 0;    ///< since the region was made, ended processes included
+  std::uint64_t denied_total = 0;      ///< allocations refused, likewise
+  std::uint64_t gpu_time_ns = 0;       ///< used while there was a share to keep, likewise
+  std::uint64_t throttled_ns = 0;      ///< launches waited for the share, likewise
 };
 
 struct RegionSnapshot {

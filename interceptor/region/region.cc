@@ -25,6 +25,7 @@ void Region::PublishLimits(std::span<const DeviceConfig> devices, Policy policy)
     device.limit_bytes.store(devices[i].limit_bytes, std::memory_order_relaxed);
     device.cores_percent.store(devices[i].cores_percent, std::memory_order_relaxed);
     device.policy.store(static_cast<std::uint32_t>(policy), std::memory_order_relaxed);
+    mapping_.file->host[i].limit_bytes.store(devices[i].host_bytes, std::memory_order_relaxed);
   }
 }
 
@@ -86,6 +87,8 @@ bool Region::TakeFromDead(std::size_t slot, std::uint64_t identity) {
   owner.pid_namespace.store(self_.pid_namespace);
   for (std::size_t device = 0; device < device_count_; ++device) {
     Subtract(*mapping_.file, slot, device, kMaxBytes);
+    const std::size_t host = HostAccountOf(device);
+    if (BytesOfSlot(slot, host) != 0) Subtract(*mapping_.file, slot, host, kMaxBytes);
   }
   FreeSlot(slot);
   return true;
@@ -114,12 +117,12 @@ bool Region::Reap() {
   return found;
 }
 
-Outcome Region::Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t limit) {
+Outcome Region::Reserve(std::size_t account, std::uint64_t bytes, std::uint64_t limit) {
   Outcome outcome;
   for (bool last = false;; last = !Reap()) {
     {
-      const Lock lock(lane_mutexes_[device].mutex);
-      outcome = Add(*mapping_.file, slot_, device, bytes, limit);
+      const Lock lock(lane_mutexes_[account].mutex);
+      outcome = Add(*mapping_.file, slot_, account, bytes, limit);
     }
     // One more try after an empty Reap: another thread may have been the one that reaped.
     if (outcome != Outcome::kOverLimit || bytes > limit || last) break;
@@ -127,9 +130,9 @@ Outcome Region::Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t l
   return outcome;
 }
 
-void Region::Release(std::size_t device, std::uint64_t bytes) {
-  const Lock lock(lane_mutexes_[device].mutex);
-  Subtract(*mapping_.file, slot_, device, bytes);
+void Region::Release(std::size_t account, std::uint64_t bytes) {
+  const Lock lock(lane_mutexes_[account].mutex);
+  Subtract(*mapping_.file, slot_, account, bytes);
 }
 
 std::optional<std::size_t> Region::SlotOfPid(std::uint64_t pid) const {

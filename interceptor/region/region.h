@@ -42,22 +42,31 @@ class Region {
   std::uint64_t ContextBytes(std::size_t device) const;
   void LearnContextBytes(std::size_t device, std::uint64_t bytes);
 
+  /// Some process of the container found that the device cannot use host memory as its own.
+  bool IsUnfitForHostMemory(std::size_t device) const {
+    return mapping_.file->host[device].unfit.load(std::memory_order_relaxed) != 0;
+  }
+  void MarkUnfitForHostMemory(std::size_t device) {
+    mapping_.file->host[device].unfit.store(1, std::memory_order_relaxed);
+  }
+
   /// Charges `bytes` to this process if the container's total stays within `limit`; looks for dead
   /// processes before it refuses. Counts no refusal: the caller may ask again with another limit.
-  /// REQUIRES: attached, device < number of devices.
-  Outcome Reserve(std::size_t device, std::uint64_t bytes, std::uint64_t limit);
-  void Release(std::size_t device, std::uint64_t bytes);
-  std::uint64_t Total(std::size_t device) const { return TotalBytes(*mapping_.file, device); }
+  /// An account is a device's index, or HostAccountOf it. REQUIRES: attached, device < number of
+  /// devices.
+  Outcome Reserve(std::size_t account, std::uint64_t bytes, std::uint64_t limit);
+  void Release(std::size_t account, std::uint64_t bytes);
+  std::uint64_t Total(std::size_t account) const { return TotalBytes(*mapping_.file, account); }
 
   /// This process's part of it.
-  std::uint64_t Own(std::size_t device) const { return BytesOfSlot(slot_, device); }
+  std::uint64_t Own(std::size_t account) const { return BytesOfSlot(slot_, account); }
 
   /// The slot of the process with that pid in this process's pid namespace; nothing if it owns
   /// none.
   std::optional<std::size_t> SlotOfPid(std::uint64_t pid) const;
-  /// What the owner of a slot has on a device: a snapshot.
-  std::uint64_t BytesOfSlot(std::size_t slot, std::size_t device) const {
-    return LaneBytes(*mapping_.file, slot, device);
+  /// What the owner of a slot has in an account: a snapshot.
+  std::uint64_t BytesOfSlot(std::size_t slot, std::size_t account) const {
+    return LaneBytes(*mapping_.file, slot, account);
   }
 
   void CountLaunch(std::size_t device) {
@@ -110,7 +119,7 @@ class Region {
   struct alignas(64) LaneMutex {
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   };
-  LaneMutex lane_mutexes_[kMaxDevices];
+  LaneMutex lane_mutexes_[kMaxAccounts];
 };
 
 }  // namespace tessera::region

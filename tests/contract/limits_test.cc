@@ -42,6 +42,8 @@ void ExpectTheSame(const std::string& text) {
     EXPECT_EQ(static_cast<std::uint64_t>(ours->devices[i].memory_mib) << 20,
               theirs.devices[i].limit_bytes);
     EXPECT_EQ(ours->devices[i].cores_percent, theirs.devices[i].cores_percent);
+    EXPECT_EQ(static_cast<std::uint64_t>(ours->devices[i].host_memory_mib) << 20,
+              theirs.devices[i].host_bytes);
   }
 }
 
@@ -59,6 +61,12 @@ TEST(Limits, TheLibraryReadsTheSame) {
                                 "v1 fixed-share GPU-a:1:",
                                 "v1 fixed-share GPU-a:1",
                                 "v1 fixed-share GPU-a:1:1:1",
+                                "v1 fixed-share GPU-a:1:1:4096 GPU-b:1:1 GPU-c:1:0:1073741824",
+                                "v1 fixed-share GPU-a:1:1:1073741825",
+                                "v1 fixed-share GPU-a:1:1:",
+                                "v1 fixed-share GPU-a:1:1:0",
+                                "v1 fixed-share GPU-a:1:1:01",
+                                "v1 fixed-share GPU-a:1:1:1:1",
                                 "v1 fixed-share :1:1",
                                 "",
                                 "\n",
@@ -90,7 +98,7 @@ TEST(Limits, TheLibraryReadsTheSame) {
 }
 
 TEST(Limits, TheLibraryReadsTheSameOfAnyText) {
-  const std::string whole = "v1 burst-share GPU-a:3000:50 MIG-b/1:1:0\n";
+  const std::string whole = "v1 burst-share GPU-a:3000:50:409 MIG-b/1:1:0\n";
   const std::string letters = "v1 :-/\nGaB09\xff";
   std::mt19937 random(7);
   for (int i = 0; i < 20'000; ++i) {

@@ -20,6 +20,7 @@ std::string Write(const Limits& limits) {
     const region::DeviceConfig& device = limits.devices[i];
     text += std::string(" ") + device.uuid + ":" + std::to_string(device.limit_bytes >> 20) + ":" +
             std::to_string(device.cores_percent);
+    if (device.host_bytes != 0) text += ":" + std::to_string(device.host_bytes >> 20);
   }
   return text;
 }
@@ -35,6 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const region::DeviceConfig& device = limits.devices[i];
     FUZZ_CHECK(device.limit_bytes >= 1u << 20 && device.limit_bytes <= region::kMaxBytes);
     FUZZ_CHECK(device.cores_percent <= 100);
+    FUZZ_CHECK(device.host_bytes == 0 ||
+               (device.host_bytes >= 1u << 20 && device.host_bytes <= region::kMaxBytes));
     FUZZ_CHECK(memchr(device.uuid, '\0', sizeof(device.uuid)) != nullptr && device.uuid[0] != '\0');
   }
   const std::string again = Write(limits);

@@ -28,6 +28,7 @@ std::unique_ptr<region::Layout> GoodFile() {
   region::Add(*file, 0, 0, 1000, 1 << 20);
   region::Add(*file, 3, 0, 5000, 1 << 20);
   region::Add(*file, 3, 1, 77, 1 << 20);
+  region::Add(*file, 3, region::HostAccountOf(1), 55, 1 << 20);
   return file;
 }
 
@@ -40,13 +41,15 @@ void CheckSnapshot(const region::RegionSnapshot& snapshot) {
     FUZZ_CHECK(process.devices.size() == snapshot.devices.size());
     for (const auto& use : process.devices) {
       FUZZ_CHECK(use.used_bytes <= region::kMaxBytes && use.device < snapshot.devices.size());
-      sum += use.used_bytes;
+      FUZZ_CHECK(use.host_bytes <= region::kMaxBytes);
+      sum += use.used_bytes + use.host_bytes;
     }
   }
   for (const auto& device : snapshot.devices) {
     FUZZ_CHECK(!device.uuid.empty() && device.uuid.size() < region::kUuidSize);
     FUZZ_CHECK(device.limit_bytes <= region::kMaxBytes && device.cores_percent <= 100);
-    total += device.used_bytes;
+    FUZZ_CHECK(device.host_limit_bytes <= region::kMaxBytes);
+    total += device.used_bytes + device.host_used_bytes;
   }
   FUZZ_CHECK(sum == total);
 }

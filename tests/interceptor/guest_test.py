@@ -165,7 +165,7 @@ for line in open("/proc/self/maps"):
 tell(sizes["libtessera.so"] // 1024, sizes["region"] // 1024)""")
         library, region = eval(sizes)
         self.assertLess(library, 256)
-        self.assertEqual(region, 264)
+        self.assertEqual(region, 392)
 
 
 if __name__ == "__main__":

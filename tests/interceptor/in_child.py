@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 GPUS = ["GPU-aaaaaaaa-0000-0000-0000-00000000000" + str(i) for i in range(3)]
+LANES_AT, SLOTS, DEVICES, LANE_SIZE = 6208, 128, 16, 128  # interceptor/region/README.md
 
 
 class Container(unittest.TestCase):
@@ -41,12 +42,12 @@ class Container(unittest.TestCase):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def launches(self):
-        """Of all processes on all GPUs, as the region tells: its lanes stand at its end, slot by slot."""
-        slots, devices, lane = 128, 16, 128
+        """Of all processes on all GPUs, as the region tells."""
         with open(f"{self.folder}/region/region", "rb") as file:
-            lanes = file.read()[-slots * devices * lane:]
+            file.seek(LANES_AT)
+            lanes = file.read(SLOTS * DEVICES * LANE_SIZE)
         return sum(struct.unpack_from("<Q", lanes, at + 64)[0] + sum(struct.unpack_from("<4Q", lanes, at + 80))
-                   for at in range(0, len(lanes), lane))
+                   for at in range(0, len(lanes), LANE_SIZE))
 
     def run_body(self, body, preload=True, **env):
         """Ends with what the body printed; fails with its traceback."""

@@ -13,7 +13,7 @@ namespace {
 
 bool Put(Ledger& ledger, std::uint64_t key, std::uint64_t bytes, std::uint16_t device = 0) {
   Charge replaced;
-  return ledger.Insert(key, {.bytes = bytes, .device = device}, replaced) && replaced.bytes == 0;
+  return ledger.Insert(key, {.bytes = bytes, .account = device}, replaced) && replaced.bytes == 0;
 }
 
 TEST(Ledger, GivesBackWhatItWasTold) {
@@ -23,7 +23,7 @@ TEST(Ledger, GivesBackWhatItWasTold) {
   ASSERT_TRUE(Put(ledger, 0x7f0000000000, 512, 3));
   ASSERT_TRUE(ledger.Take(0x7f0000000000, charge));
   EXPECT_EQ(charge.bytes, 512u);
-  EXPECT_EQ(charge.device, 3u);
+  EXPECT_EQ(charge.account, 3u);
   EXPECT_FALSE(ledger.Take(0x7f0000000000, charge)) << "a second free is not ours any more";
 }
 
@@ -37,10 +37,10 @@ TEST(Ledger, ZeroIsNoKey) {
 TEST(Ledger, AnAddressThatComesAgainReplacesItsOldCharge) {
   Ledger ledger;
   Charge replaced;
-  ASSERT_TRUE(ledger.Insert(8, {.bytes = 100, .device = 1}, replaced));
-  ASSERT_TRUE(ledger.Insert(8, {.bytes = 7, .device = 2}, replaced));
+  ASSERT_TRUE(ledger.Insert(8, {.bytes = 100, .account = 1}, replaced));
+  ASSERT_TRUE(ledger.Insert(8, {.bytes = 7, .account = 2}, replaced));
   EXPECT_EQ(replaced.bytes, 100u);
-  EXPECT_EQ(replaced.device, 1u);
+  EXPECT_EQ(replaced.account, 1u);
   Charge charge;
   ASSERT_TRUE(ledger.Take(8, charge));
   EXPECT_EQ(charge.bytes, 7u);
@@ -53,11 +53,11 @@ TEST(Ledger, AnOwnersEntriesAreTakenTogetherAndNobodyElses) {
   for (std::uint64_t key = 1; key <= kCount; ++key) {
     const auto device = static_cast<std::uint16_t>(key % 2);
     ASSERT_TRUE(
-        ledger.Insert(key * 512, {.bytes = key, .device = device, .owner = key % 3}, unused));
+        ledger.Insert(key * 512, {.bytes = key, .account = device, .owner = key % 3}, unused));
   }
   ASSERT_TRUE(ledger.Insert(7, {.bytes = 0, .pooled = true, .owner = 1}, unused));
   ledger.ChangeOwner(1, 99);
-  std::uint64_t bytes[region::kMaxDevices] = {};
+  std::uint64_t bytes[region::kMaxAccounts] = {};
   ledger.TakeAllOf(1, bytes);
   EXPECT_EQ(bytes[0] + bytes[1], 0u) << "they have another owner now";
   ledger.TakeAllOf(99, bytes);
@@ -94,7 +94,7 @@ TEST(Ledger, AReferencedEntryGoesWithItsLastReference) {
   EXPECT_FALSE(ledger.Drop(64, last));
   EXPECT_TRUE(ledger.Drop(64, last));
   EXPECT_EQ(last.bytes, 2048u);
-  EXPECT_EQ(last.device, 1u);
+  EXPECT_EQ(last.account, 1u);
   EXPECT_FALSE(ledger.Retain(64));
   EXPECT_FALSE(ledger.Retain(0));
   EXPECT_FALSE(ledger.Drop(0, last));

@@ -23,6 +23,20 @@ TEST(Limits, ReadsEveryField) {
   EXPECT_EQ(limits.devices[1].cores_percent, 0u);
 }
 
+TEST(Limits, HostMemoryIsAFourthNumberAndNoneWithoutIt) {
+  Limits limits;
+  const char* text =
+      "v1 fixed-share GPU-a:3000:50:4096 GPU-b:1:0 GPU-c:1:100:1 GPU-d:1:0:1073741824\n";
+  ASSERT_EQ(ParseLimits(text, limits), nullptr);
+  ASSERT_EQ(limits.count, 4u);
+  EXPECT_EQ(limits.devices[0].limit_bytes, 3000u << 20);
+  EXPECT_EQ(limits.devices[0].cores_percent, 50u);
+  EXPECT_EQ(limits.devices[0].host_bytes, std::uint64_t{4096} << 20);
+  EXPECT_EQ(limits.devices[1].host_bytes, 0u);
+  EXPECT_EQ(limits.devices[2].host_bytes, 1u << 20);
+  EXPECT_EQ(limits.devices[3].host_bytes, region::kMaxBytes);
+}
+
 TEST(Limits, AcceptsWhatFilesAndPoliciesLookLike) {
   for (const char* text : {"v1 fixed-share GPU-a:1:1\n", "v1 best-effort GPU-a:1:100",
                            "v1 fixed-share GPU-a:1073741824:0"}) {
@@ -69,7 +83,16 @@ TEST(Limits, RefusesEverythingElseAndSaysWhy) {
       {"v1 fixed-share GPU-a:1:", "cores"},
       {"v1 fixed-share GPU-a:1:101", "cores"},
       {"v1 fixed-share GPU-a:1:50%", "cores"},
-      {"v1 fixed-share GPU-a:1:1:1", "cores"},
+      {"v1 fixed-share GPU-a:1:1:", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:0", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:01", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:-1", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:4Gi", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:1073741825", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:99999999999999999999", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:1:1", "host memory"},
+      {"v1 fixed-share GPU-a:1:1:1 GPU-b:1:1:0", "host memory"},
+      {"v1 fixed-share GPU-a:1::1", "cores"},
       {"v1 fixed-share GPU-a:1:1 GPU-A:2:2", "twice"},
       {"v1 fixed-share GPU-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:1:1", "uuid"},
   };

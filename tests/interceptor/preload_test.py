@@ -16,7 +16,7 @@ GPUS = ["GPU-aaaaaaaa-0000-0000-0000-00000000000" + str(i) for i in range(3)]
 LIMITS = f"v1 fixed-share {GPUS[0]}:64:50"
 ROUTES = ["direct", "dlsym", "proc1", "proc2", "proc2-perthread"]
 OOM, NOT_PERMITTED = "2", "800"
-REGION_SIZE, LANES_AT, LANE_SIZE, DEVICES = 268352, 6208, 128, 16
+REGION_SIZE, LANES_AT, LANE_SIZE, DEVICES = 400448, 6208, 128, 16
 
 
 class Probe:

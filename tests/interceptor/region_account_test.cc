@@ -32,6 +32,20 @@ TEST(RegionAccount, DevicesAreSeparate) {
   EXPECT_EQ(TotalBytes(*file, 1), 20u);
 }
 
+TEST(RegionAccount, HostMemoryIsAnAccountOfItsOwn) {
+  auto file = NewFile();
+  const std::size_t host = HostAccountOf(kDevice);
+  EXPECT_EQ(Add(*file, 0, kDevice, 1000, 1000), Outcome::kDone);
+  EXPECT_EQ(Add(*file, 0, host, 600, 1000), Outcome::kDone);
+  EXPECT_EQ(Add(*file, 1, host, 400, 1000), Outcome::kDone);
+  EXPECT_EQ(Add(*file, 1, host, 1, 1000), Outcome::kOverLimit);
+  EXPECT_EQ(Subtract(*file, 0, host, kMaxBytes), Outcome::kDone);
+  EXPECT_EQ(TotalBytes(*file, kDevice), 1000u);
+  EXPECT_EQ(TotalBytes(*file, host), 400u);
+  EXPECT_EQ(LaneBytes(*file, 1, host), 400u);
+  EXPECT_EQ(LaneBytes(*file, 0, HostAccountOf(kDevice + 1)), 0u);
+}
+
 TEST(RegionAccount, HugeRequestsDoNotWrapAround) {
   auto file = NewFile();
   ASSERT_EQ(Add(*file, 0, kDevice, 100, 1000), Outcome::kDone);
@@ -65,9 +79,9 @@ TEST(RegionAccount, ALimitLoweredBelowUseRefusesAndTakesNothingAway) {
 TEST(RegionAccount, AChangeCountsFromItsCompareAndSwapOn) {
   auto file = NewFile();
   ASSERT_EQ(Add(*file, 0, kDevice, 100, 1000), Outcome::kDone);
-  const std::uint64_t before = file->lanes[0][kDevice].committed;
+  const std::uint64_t before = file->lanes[0][kDevice].memory.committed;
   ASSERT_EQ(Add(*file, 0, kDevice, 50, 1000), Outcome::kDone);
-  file->lanes[0][kDevice].committed = before;
+  file->lanes[0][kDevice].memory.committed = before;
 
   EXPECT_EQ(TotalBytes(*file, kDevice), 150u);
   EXPECT_EQ(LaneBytes(*file, 0, kDevice), 150u);
@@ -82,10 +96,10 @@ TEST(RegionAccount, AChangeBeforeItsCompareAndSwapNeverHappened) {
   auto file = NewFile();
   ASSERT_EQ(Add(*file, 0, kDevice, 100, 1000), Outcome::kDone);
   const std::uint64_t head = file->devices[kDevice].head;
-  const std::uint64_t committed = file->lanes[0][kDevice].committed;
+  const std::uint64_t committed = file->lanes[0][kDevice].memory.committed;
   ASSERT_EQ(Add(*file, 0, kDevice, 50, 1000), Outcome::kDone);
   file->devices[kDevice].head = head;
-  file->lanes[0][kDevice].committed = committed;
+  file->lanes[0][kDevice].memory.committed = committed;
 
   EXPECT_EQ(TotalBytes(*file, kDevice), 100u);
   EXPECT_EQ(LaneBytes(*file, 0, kDevice), 100u);
@@ -107,13 +121,14 @@ TEST(RegionAccount, AScribbledFileIsRefusedNotBelieved) {
       {"all ones", [](Layout& f) { f.devices[kDevice].head = ~std::uint64_t{0}; }},
       {"total is absurd",
        [](Layout& f) {
-         for (Record& r : f.lanes[0][kDevice].records) r.total_bytes = ~std::uint64_t{0};
+         for (Record& r : f.lanes[0][kDevice].memory.records) r.total_bytes = ~std::uint64_t{0};
        }},
       {"the lane has more than the total",
        [](Layout& f) {
-         for (Record& r : f.lanes[0][kDevice].records) r.used_bytes = 5000;
+         for (Record& r : f.lanes[0][kDevice].memory.records) r.used_bytes = 5000;
        }},
-      {"committed names no record", [](Layout& f) { f.lanes[0][kDevice].committed = 1'000'000; }},
+      {"committed names no record",
+       [](Layout& f) { f.lanes[0][kDevice].memory.committed = 1'000'000; }},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
@@ -133,10 +148,10 @@ TEST(RegionAccount, RandomBytesNeverCrash) {
     for (std::size_t i = 0; i < sizeof(Layout) / sizeof(Word); i += 1 + random() % 64) {
       words[i] = random() >> (random() % 64);
     }
-    Add(*file, random() % kMaxProcesses, random() % kMaxDevices, random() >> 40, 1 << 30);
-    Subtract(*file, random() % kMaxProcesses, random() % kMaxDevices, random() >> 40);
-    TotalBytes(*file, random() % kMaxDevices);
-    LaneBytes(*file, random() % kMaxProcesses, random() % kMaxDevices);
+    Add(*file, random() % kMaxProcesses, random() % kMaxAccounts, random() >> 40, 1 << 30);
+    Subtract(*file, random() % kMaxProcesses, random() % kMaxAccounts, random() >> 40);
+    TotalBytes(*file, random() % kMaxAccounts);
+    LaneBytes(*file, random() % kMaxProcesses, random() % kMaxAccounts);
   }
 }
 

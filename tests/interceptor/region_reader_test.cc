@@ -81,6 +81,22 @@ TEST_F(RegionReader, TellsLimitsUseAndCounters) {
   EXPECT_EQ(snapshot->processes[0].devices[1].device, 1u);
 }
 
+TEST_F(RegionReader, TellsHostMemoryApart) {
+  auto devices = kTwo;
+  devices[1].host_bytes = 3 * kLimit;
+  region_->PublishLimits(devices, Policy::kBurstShare);
+  region_->Reserve(1, 500, 2 * kLimit);
+  region_->Reserve(HostAccountOf(1), 700, 3 * kLimit);
+  const auto snapshot = ReadRegion(path());
+  ASSERT_TRUE(snapshot) << snapshot.error().message;
+  EXPECT_EQ(snapshot->devices[0].host_limit_bytes, 0u);
+  EXPECT_EQ(snapshot->devices[0].host_used_bytes, 0u);
+  EXPECT_EQ(snapshot->devices[1].used_bytes, 500u);
+  EXPECT_EQ(snapshot->devices[1].host_limit_bytes, 3 * kLimit);
+  EXPECT_EQ(snapshot->devices[1].host_used_bytes, 700u);
+  EXPECT_EQ(snapshot->processes[0].devices[1].host_bytes, 700u);
+}
+
 TEST_F(RegionReader, LeavesOutTheDeadButKeepsTheirCounters) {
   Shared<std::atomic<int>> ready;
   const pid_t child = Fork([&] {
@@ -151,12 +167,14 @@ TEST_F(RegionReader, NamesWhatIsWrong) {
       {"cores", [](Layout& f) { f.devices[1].cores_percent = 101; },
        "devices[1].cores_percent is 101"},
       {"policy", [](Layout& f) { f.devices[1].policy = 3; }, "devices[1].policy is 3"},
-      {"lane", [](Layout& f) { f.lanes[0][1].committed = 5; }, "lanes[0][1]"},
+      {"host limit", [](Layout& f) { f.host[1].limit_bytes = ~0ull; }, "host[1].limit_bytes"},
+      {"host lane", [](Layout& f) { f.host_balances[0][1].committed = 5; }, "host_balances[0][1]"},
+      {"lane", [](Layout& f) { f.lanes[0][1].memory.committed = 5; }, "lanes[0][1]"},
       {"used",
        [](Layout& f) {
-         f.lanes[0][0].committed = 5;
-         f.lanes[0][0].records[0].sequence = 5;
-         f.lanes[0][0].records[0].used_bytes = kMaxBytes + 1;
+         f.lanes[0][0].memory.committed = 5;
+         f.lanes[0][0].memory.records[0].sequence = 5;
+         f.lanes[0][0].memory.records[0].used_bytes = kMaxBytes + 1;
        },
        "lanes[0][0]"},
   };

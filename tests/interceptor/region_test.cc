@@ -99,6 +99,37 @@ TEST(Region, AKilledProcessGivesBackAtOnce) {
   EXPECT_EQ(mine->Total(0), kLimit);
 }
 
+TEST(Region, HostMemoryOfAKilledProcessIsGivenBackToo) {
+  TempDir dir;
+  Attached mine(dir);
+  const std::size_t host = HostAccountOf(0);
+  ASSERT_EQ(mine->Reserve(host, 10, kLimit), Outcome::kDone);
+  Shared<std::atomic<int>> ready;
+  const pid_t child = Fork([&] {
+    Attached theirs(dir);
+    theirs->Reserve(0, 7, kLimit);
+    theirs->Reserve(host, kLimit - 10, kLimit);
+    *ready = 1;
+    pause();
+  });
+  SpinUntil(*ready, 1);
+  EXPECT_EQ(mine->Reserve(host, 1, kLimit), Outcome::kOverLimit);
+  EXPECT_EQ(mine->Own(host), 10u);
+  Kill(child);
+  EXPECT_EQ(mine->Reserve(host, kLimit - 10, kLimit), Outcome::kDone);
+  EXPECT_EQ(mine->Total(host), kLimit);
+  EXPECT_EQ(mine->Total(0), 0u);
+}
+
+TEST(Region, WhatOneProcessFindsOfADeviceAllKnow) {
+  TempDir dir;
+  Attached mine(dir);
+  EXPECT_FALSE(mine->IsUnfitForHostMemory(0));
+  Wait(Fork([&] { Attached(dir)->MarkUnfitForHostMemory(0); }));
+  EXPECT_TRUE(mine->IsUnfitForHostMemory(0));
+  EXPECT_FALSE(mine->IsUnfitForHostMemory(1));
+}
+
 TEST(Region, AZombieHasGivenBackAlready) {
   TempDir dir;
   Attached mine(dir);
