@@ -108,6 +108,10 @@ struct PodRequest {
   Topology topology = Topology::kNone;
   ComputePolicy compute_policy = ComputePolicy::kFixedShare;
   Isolation isolation = Isolation::kShared;
+  /// What its containers allocate beyond their shares goes to host memory. Changes no placement.
+  bool oversubscribe = false;
+  /// At most so much, of each container for each of its GPUs; 0: as much as its share.
+  std::int64_t host_memory_mib = 0;
 
   bool operator==(const PodRequest&) const = default;
 };

@@ -10,6 +10,14 @@ using binpack::PodRequest;
 
 contract::Assignment Cache::MakeAssignment(const std::string& node, const PodRequest& request,
                                            Placement placement) {
+  if (request.oversubscribe) {
+    for (binpack::ContainerPlacement& container : placement.containers) {
+      for (binpack::DeviceShare& share : container.devices) {
+        share.host_memory_mib =
+            request.host_memory_mib > 0 ? request.host_memory_mib : share.memory_mib;
+      }
+    }
+  }
   return {.node = node,
           .compute_policy = request.compute_policy,
           .isolation = request.isolation,

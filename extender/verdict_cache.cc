@@ -10,6 +10,8 @@ namespace {
 binpack::PodRequest KeyOf(binpack::PodRequest request) {
   for (binpack::ContainerRequest& container : request.containers) container.name.clear();
   request.compute_policy = {};
+  request.oversubscribe = false;
+  request.host_memory_mib = 0;
   return request;
 }
 

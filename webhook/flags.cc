@@ -56,6 +56,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
                "Accept isolation mps: a hostPath volume of --mps-root in such pods");
   app.add_option("--mps-root", flags.options.mps_root, "The agents' --mps-root")
       ->capture_default_str();
+  app.add_flag("--allow-memory-oversubscription", flags.options.allow_memory_oversubscription,
+               "Let pods ask for host memory beyond their share of a GPU "
+               "(tessera.dev/gpu-memory-oversubscribe)");
   app.add_option("--self-signed-dir", flags.self_signed_dir,
                  "Folder where the webhook keeps a CA and certificate of its own");
   app.add_option("--service-dns-names", flags.service_dns_names,

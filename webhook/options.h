@@ -18,6 +18,8 @@ struct Options {
   std::string library_host_path;           ///< kHostPath: the folder of libtessera.so on each node
   bool allow_mps = false;                  ///< isolation mps, which mounts a folder of the node
   std::string mps_root = names::kMpsRoot;  ///< that folder: the agents' --mps-root
+  /// May pods ask for host memory beyond their share of a GPU?
+  bool allow_memory_oversubscription = false;
 };
 
 }  // namespace tessera::webhook

@@ -187,6 +187,13 @@ Result<void> CheckScheduler(const PodView& pod, const Options& options) {
                 "would run unlimited; leave it out or use " + options.scheduler_name);
 }
 
+Result<void> CheckOversubscription(const binpack::PodRequest& request, const Options& options) {
+  if (!request.oversubscribe || options.allow_memory_oversubscription) return {};
+  return Refuse("annotation " + std::string(names::kGpuMemoryOversubscribe) +
+                ": this cluster does not allow it; ask whoever runs tessera here to start its "
+                "webhook with --allow-memory-oversubscription, or leave the annotation out");
+}
+
 }  // namespace
 
 bool IsMirrorPod(const PodView& pod) {
@@ -231,6 +238,7 @@ Result<void> Validate(const PodView& pod, const binpack::PodRequest& request,
                   "(hostPath) into the pod; an administrator can allow it (webhook --allow-mps)");
   }
   if (const auto ok = CheckScheduler(pod, options); !ok) return ok;
+  if (const auto ok = CheckOversubscription(request, options); !ok) return ok;
   if (const auto ok = CheckReservedName(pod, options); !ok) return ok;
   if (const auto ok = CheckContainers(pod, request); !ok) return ok;
   return CheckNeighbours(pod, request, options);

@@ -37,6 +37,10 @@ Result<DeviceShare> DecodeShare(const rapidjson::Value& value) {
   TESSERA_TRY(share.uuid, GetUuid(value));
   TESSERA_TRY(share.memory_mib, GetIntIn(value, "memoryMiB", 1, binpack::kMaxMemoryMib));
   TESSERA_TRY(share.cores_percent, GetIntIn(value, "cores", 0, binpack::kWholeGpuCores));
+  if (json::Find(value, "hostMemoryMiB") != nullptr) {
+    TESSERA_TRY(share.host_memory_mib,
+                GetIntIn(value, "hostMemoryMiB", 1, binpack::kMaxHostMemoryMib));
+  }
   return share;
 }
 
@@ -82,6 +86,10 @@ void EncodeContainer(json::Writer& writer, const ContainerPlacement& container) 
     writer.Int(share.memory_mib);
     writer.Key("cores");
     writer.Int(share.cores_percent);
+    if (share.host_memory_mib > 0) {
+      writer.Key("hostMemoryMiB");
+      writer.Int(share.host_memory_mib);
+    }
     writer.EndObject();
   }
   writer.EndArray();
@@ -183,6 +191,7 @@ std::string EncodeLimits(binpack::ComputePolicy policy, binpack::Isolation isola
   for (const DeviceShare& share : container.devices) {
     text += " " + share.uuid + ":" + std::to_string(share.memory_mib) + ":" +
             std::to_string(mps ? 0 : share.cores_percent);
+    if (share.host_memory_mib > 0) text += ":" + std::to_string(share.host_memory_mib);
   }
   return text;
 }

@@ -19,6 +19,10 @@ inline constexpr std::string_view kGpuMemory =
     "tessera.dev/gpu-memory";  // also a resource: MiB per GPU
 inline constexpr std::string_view kGpuCores =
     "tessera.dev/gpu-cores";  // also a resource: percent per GPU
+/// "true": what a container allocates beyond its share of a GPU goes to host memory.
+inline constexpr std::string_view kGpuMemoryOversubscribe = "tessera.dev/gpu-memory-oversubscribe";
+inline constexpr std::string_view kGpuHostMemory =
+    "tessera.dev/gpu-host-memory";  // at most that much, for each GPU
 inline constexpr std::string_view kContainer = "tessera.dev/container";
 inline constexpr std::string_view kComputePolicy = "tessera.dev/compute-policy";
 inline constexpr std::string_view kGpuModel = "tessera.dev/gpu-model";

@@ -28,10 +28,11 @@ constexpr std::string_view kHamiMode = "nvidia.com/vgpu-mode";
 constexpr std::string_view kHamiNodePolicy = "hami.io/node-scheduler-policy";
 constexpr std::string_view kHamiGpuPolicy = "hami.io/gpu-scheduler-policy";
 
-constexpr std::array<std::string_view, 11> kUserNames = {
-    names::kGpuCount,      names::kGpuMemory, names::kGpuCores, names::kContainer,
-    names::kComputePolicy, names::kGpuModel,  names::kGpuUuid,  names::kNodePolicy,
-    names::kGpuPolicy,     names::kTopology,  names::kIsolation};
+constexpr std::array<std::string_view, 13> kUserNames = {
+    names::kGpuCount,     names::kGpuMemory, names::kGpuCores,      names::kContainer,
+    names::kGpuModel,     names::kGpuUuid,   names::kComputePolicy, names::kNodePolicy,
+    names::kGpuPolicy,    names::kTopology,  names::kIsolation,     names::kGpuMemoryOversubscribe,
+    names::kGpuHostMemory};
 
 std::string Named(std::string_view name) { return "annotation " + std::string(name); }
 
@@ -152,6 +153,7 @@ constexpr Word<Isolation> kIsolations[] = {{"shared", Isolation::kShared},
                                            {"exclusive", Isolation::kExclusive},
                                            {"mps", Isolation::kMps},
                                            {"mig", {}, true}};
+constexpr Word<bool> kSwitch[] = {{"true", true}, {"false", false}};
 constexpr Word<Isolation> kHamiModes[] = {
     {"hami-core", Isolation::kShared}, {"mps", Isolation::kMps}, {"mig", {}, true}};
 
@@ -310,6 +312,27 @@ Result<void> PodAnnotations::ReadPolicies(binpack::PodRequest& request) const {
                                request.isolation);
   }
   return ok;
+}
+
+Result<void> PodAnnotations::ReadOversubscription(binpack::PodRequest& request) const {
+  constexpr std::string_view kName = names::kGpuMemoryOversubscribe;
+  TESSERA_TRY(const auto stated, ReadWord(*this, Vocabulary<bool>{kName, kSwitch}));
+  request.oversubscribe = stated.value_or(false);
+  if (request.oversubscribe && request.isolation != Isolation::kShared) {
+    return Refuse(kName, "only containers with isolation shared can get host memory");
+  }
+  const auto cap = Get(names::kGpuHostMemory);
+  if (!cap) return {};
+  if (!request.oversubscribe) {
+    return Refuse(names::kGpuHostMemory, "means nothing without " + std::string(kName) + ": \"true\"");
+  }
+  const auto mib = ParseBytesAsMib(*cap);
+  if (!mib) return Refuse(names::kGpuHostMemory, mib.error().message);
+  if (*mib > binpack::kMaxHostMemoryMib) {
+    return Refuse(names::kGpuHostMemory, "\"" + *cap + "\" is more than 1Pi");
+  }
+  request.host_memory_mib = *mib;
+  return {};
 }
 
 }  // namespace tessera::contract

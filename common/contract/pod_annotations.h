@@ -30,6 +30,8 @@ class PodAnnotations {
   Result<std::optional<binpack::ComputePolicy>> ReadComputePolicy() const;
   /// Fills node_policy, gpu_policy, topology and isolation, in our words and in HAMi's.
   Result<void> ReadPolicies(binpack::PodRequest& request) const;
+  /// Fills oversubscribe and host_memory_mib. REQUIRES: request.isolation has been read.
+  Result<void> ReadOversubscription(binpack::PodRequest& request) const;
 
  private:
   const rapidjson::Value* annotations_;

@@ -171,8 +171,10 @@ Result<PodRequest> DecodePodRequest(const Value& pod) {
   TESSERA_TRY(request.selector, annotations.ReadSelector());
   TESSERA_TRY(const auto stated, annotations.ReadComputePolicy());
   TESSERA_TRY(request.compute_policy, ChoosePolicy(request.containers, stated));
-  if (auto ok = annotations.ReadPolicies(request); !ok) return tl::make_unexpected(ok.error());
-  if (auto ok = CheckMps(request); !ok) return tl::make_unexpected(ok.error());
+  auto ok = annotations.ReadPolicies(request);
+  if (ok) ok = CheckMps(request);
+  if (ok) ok = annotations.ReadOversubscription(request);
+  if (!ok) return tl::make_unexpected(ok.error());
   return request;
 }
 

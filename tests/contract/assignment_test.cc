@@ -72,6 +72,21 @@ TEST(Assignment, WithMpsTheBindingCarriesWhatAClientMayTakeAndTheLibraryHasNoCor
   EXPECT_THAT(EncodeAssignment(assignment), HasSubstr(R"("cores":50)")) << "the record has them";
 }
 
+TEST(Assignment, HostMemoryIsWrittenWhereThereIsSome) {
+  Assignment assignment = Example();
+  assignment.placement.containers[1].devices[1].host_memory_mib = 4096;
+  const auto annotations = BindingAnnotations(assignment);
+  EXPECT_THAT(annotations.at("tessera.dev/assignment"),
+              HasSubstr(R"("gpus":[{"uuid":"GPU-a","memoryMiB":3000,"cores":50},)"
+                        R"({"uuid":"GPU-b","memoryMiB":3000,"cores":50,"hostMemoryMiB":4096}]})"));
+  EXPECT_EQ(annotations.at("tessera.dev/c0-limits"),
+            "v1 burst-share GPU-a:3000:50 GPU-b:3000:50:4096");
+  EXPECT_EQ(annotations.at("tessera.dev/i2-limits"), "v1 best-effort GPU-a:100:0");
+  const auto read = DecodeAssignment(annotations.at("tessera.dev/assignment"));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, assignment);
+}
+
 TEST(Assignment, ErrorsNameTheField) {
   const auto with = [](const std::string& containers) {
     return R"({"version":1,"node":"n","computePolicy":"fixed-share","isolation":"shared","containers":)" +
@@ -106,6 +121,12 @@ TEST(Assignment, ErrorsNameTheField) {
        "containers[0].gpus[0].memoryMiB must be"},
       {with(R"([{"kind":"app","slot":"c0","gpus":[{"uuid":"G","memoryMiB":1,"cores":101}]}])"),
        "containers[0].gpus[0].cores must be"},
+      {with(
+           R"([{"kind":"app","slot":"c0","gpus":[{"uuid":"G","memoryMiB":1,"cores":1,"hostMemoryMiB":0}]}])"),
+       "containers[0].gpus[0].hostMemoryMiB must be"},
+      {with(
+           R"([{"kind":"app","slot":"c0","gpus":[{"uuid":"G","memoryMiB":1,"cores":1,"hostMemoryMiB":"x"}]}])"),
+       "containers[0].gpus[0].hostMemoryMiB"},
       {with(R"([{"kind":"app","slot":"c0","gpus":[)" + gpu + "," + gpu + "]}]"),
        "containers[0].gpus[1].uuid G stands twice"},
       {with("[" + good + "," + good + "]"), "containers[1].slot stands twice"},

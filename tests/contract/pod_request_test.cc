@@ -239,6 +239,37 @@ TEST(PodRequest, ComputePolicyFollowsCoresUnlessStated) {
   }
 }
 
+TEST(PodRequest, HostMemoryBeyondTheShareIsAskedForOfThePodsContainers) {
+  struct Case {
+    std::string annotations;
+    bool oversubscribe;
+    std::int64_t mib;
+  };
+  const std::string on = R"("tessera.dev/gpu-memory-oversubscribe":"true")";
+  const Case cases[] = {
+      {R"("tessera.dev/isolation":"shared")", false, 0},
+      {R"("tessera.dev/gpu-memory-oversubscribe":"false")", false, 0},
+      {on, true, 0},
+      {on + R"(,"tessera.dev/gpu-host-memory":"4Gi")", true, 4096},
+      {on + R"(,"tessera.dev/gpu-host-memory":"1500k")", true, 2},
+      {on + R"(,"tessera.dev/gpu-host-memory":"1Pi","tessera.dev/isolation":"shared")", true,
+       binpack::kMaxHostMemoryMib},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.annotations);
+    for (const char* limits : {R"("tessera.dev/gpu-memory":"10")", R"("nvidia.com/gpumem":"10")",
+                               R"("tessera.dev/gpu":"1")"}) {
+      const auto got = Decode(PodText(c.annotations, "[" + Container("a", limits) + "]"));
+      ASSERT_TRUE(got) << got.error().message;
+      EXPECT_EQ(got->oversubscribe, c.oversubscribe);
+      EXPECT_EQ(got->host_memory_mib, c.mib);
+    }
+    const auto none = Decode(PodText(c.annotations, "[" + Container("a", "") + "]"));
+    ASSERT_TRUE(none) << none.error().message;
+    EXPECT_EQ(*none, binpack::PodRequest{}) << "no GPU is asked for";
+  }
+}
+
 TEST(PodRequest, SelectorsMatchWholeWordsInOurListsAndSubstringsInHamis) {
   const auto get = [](const std::string& annotations) {
     return Decode(PodText(annotations, "[" + Container("a", R"("tessera.dev/gpu":"1")") + "]"))
@@ -324,6 +355,27 @@ TEST(PodRequest, ErrorsNameTheAnnotation) {
        "annotation tessera.dev/gpu-model: \"A,,B\" has an empty entry"},
       {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-model":"A","nvidia.com/use-gputype":"A")",
        "annotation tessera.dev/gpu-model and annotation nvidia.com/use-gputype are both set"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"yes")",
+       "annotation tessera.dev/gpu-memory-oversubscribe: \"yes\" is not one of true, false"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"")",
+       "is not one of true, false"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"true","tessera.dev/isolation":"exclusive")",
+       "annotation tessera.dev/gpu-memory-oversubscribe: only containers with isolation shared"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-host-memory":"4Gi")",
+       "annotation tessera.dev/gpu-host-memory: means nothing without "
+       "tessera.dev/gpu-memory-oversubscribe: \"true\""},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"false","tessera.dev/gpu-host-memory":"4Gi")",
+       "annotation tessera.dev/gpu-host-memory: means nothing without"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"true","tessera.dev/gpu-host-memory":"0")",
+       "annotation tessera.dev/gpu-host-memory: \"0\" is less than 1Mi"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"true","tessera.dev/gpu-host-memory":"50%")",
+       "annotation tessera.dev/gpu-host-memory: \"50%\" is not a quantity"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"true","tessera.dev/gpu-host-memory":"-4Gi")",
+       "annotation tessera.dev/gpu-host-memory: \"-4Gi\" must not be negative"},
+      {R"("tessera.dev/gpu-cores":"5","tessera.dev/gpu-memory-oversubscribe":"true","tessera.dev/gpu-host-memory":"2Pi")",
+       "annotation tessera.dev/gpu-host-memory: \"2Pi\" is more than 1Pi"},
+      {R"("tessera.dev/gpu-oversubscribe":"true")",
+       "annotation tessera.dev/gpu-oversubscribe: not known"},
       {R"("tessera.dev/gpu-memry":"5Mi")", "annotation tessera.dev/gpu-memry: not known"},
       {R"("tessera.dev/gpumem":"5Mi")", "annotation tessera.dev/gpumem: not known"},
       {R"("tessera.dev/contaner":"a")", "annotation tessera.dev/contaner: not known"},

@@ -61,6 +61,28 @@ TEST_F(BindTest, CommitsWithOneWriteThatCarriesAssignmentAndUid) {
   EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
 }
 
+TEST_F(BindTest, HostMemoryBeyondTheShareIsWrittenAndTakesNothingOfTheGpu) {
+  auto request = Ask(600, 50);
+  request.oversubscribe = true;
+  cache_.Hold("u", {"n"}, request);
+  ASSERT_TRUE(Run());
+  auto pod = client_.GetPod("p");
+  EXPECT_EQ(pod.bound_annotations.at("tessera.dev/c0-limits"), "v1 fixed-share n-0:600:50:600")
+      << "as much as the share where nothing is said";
+  auto given = Given("n", 0, 600, 50);
+  given.placement.containers[0].devices[0].host_memory_mib = 600;
+  EXPECT_EQ(*contract::DecodeAssignment(pod.bound_annotations.at("tessera.dev/assignment")), given);
+  EXPECT_EQ(Committed(cache_, "n"), (Amount{600, 50}));
+
+  client_.SetPod("q", {.uid = "v", .json_limits = kHalf});
+  request.host_memory_mib = 5000;
+  cache_.Hold("v", {"m"}, request);
+  ASSERT_TRUE(Run("m", "q", "v"));
+  EXPECT_EQ(client_.GetPod("q").bound_annotations.at("tessera.dev/c0-limits"),
+            "v1 fixed-share m-0:600:50:5000");
+  EXPECT_EQ(Committed(cache_, "m"), (Amount{600, 50}));
+}
+
 TEST_F(BindTest, ReadsThePodWhereTheHoldIsOverOrElsewhere) {
   ASSERT_TRUE(Run());
   EXPECT_THAT(client_.journal(), ElementsAre("GET " + kPath, "POST " + kPath + "/binding"));

@@ -166,6 +166,8 @@ TEST_F(VerdictCacheTest, NamesOfContainersDoNotMatter) {
   PodRequest other = Ask(200, 20);
   other.containers[0].name = "other";
   other.compute_policy = binpack::ComputePolicy::kBestEffort;
+  other.oversubscribe = true;
+  other.host_memory_mib = 5000;
   EXPECT_EQ(Made(Ask(200, 20)), 1u);
   EXPECT_EQ(Made(other), 0u);
   other.cpu_milli = 1;

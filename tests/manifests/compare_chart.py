@@ -226,7 +226,7 @@ def check_values_arrive():
     objects = render("image.registry=mirror", "image.tag=v9", "image.pullPolicy=Always", "imagePullSecrets=[{\"name\":\"s\"}]",
                      f"agent.image.digest=sha256:{'0' * 64}", "agent.kubeletRootDir=/data/kubelet",
                      "agent.nvmlLibrary=/opt/nvml.so", "agent.runtimeClassName=", "webhook.runtimeClassName=",
-                     "webhook.podLabels={\"a\":\"b\"}", "webhook.extraArgs=[\"-v=1\"]", "extender.nodeSelector={\"k\":\"v\"}",
+                     "webhook.allowMemoryOversubscription=true", "webhook.podLabels={\"a\":\"b\"}", "webhook.extraArgs=[\"-v=1\"]", "extender.nodeSelector={\"k\":\"v\"}",
                      "scheduler.extraEnv=[{\"name\":\"E\",\"value\":\"1\"}]", version="v1.35.4-eks-113cf36")
     agent = one(objects, "DaemonSet", "tessera-agent")["spec"]["template"]["spec"]
     expect(agent["containers"][0]["image"] == f"mirror/tessera/tessera-agent@sha256:{'0' * 64}", "digest")
@@ -244,6 +244,7 @@ def check_values_arrive():
     args = webhook["spec"]["containers"][0]["args"]
     expect("-v=1" in args and "--library-image=mirror/tessera/tessera-library:v9" in args, f"webhook's flags {args}")
     expect(not any("runtime-class" in a for a in args), "webhook.runtimeClassName empty")
+    expect("--allow-memory-oversubscription=true" in args, "webhook.allowMemoryOversubscription")
     pod = one(objects, "Deployment", "tessera-extender")["spec"]["template"]["spec"]
     scheduler = pod["containers"][0]
     expect(pod["nodeSelector"] == {"k": "v"}, "nodeSelector")

@@ -28,6 +28,7 @@ Options ReadOptions(std::string_view review) {
   options.runtime_class = text("runtimeClass", "");
   options.allow_mps = text("allowMps", "") == "yes";
   options.scheduler_name = text("schedulerName", names::kSchedulerName);
+  options.allow_memory_oversubscription = text("allowMemoryOversubscription", "false") == "true";
   return options;
 }
 

@@ -183,6 +183,22 @@ TEST(UpkeepOfDelivery, AsksAgainUntilItKnowsAndThenHourly) {
   EXPECT_EQ(service.delivery(), Delivery::kInit) << "an error changes nothing";
 }
 
+TEST(FlagsOfTheWebhook, MemoryIsOversubscribedOnlyWhereItIsAllowed) {
+  const std::pair<const char*, bool> cases[] = {
+      {"--library-image i", false},
+      {"--library-image i --allow-memory-oversubscription", true},
+      {"--library-image i --allow-memory-oversubscription=true", true},
+      {"--library-image i --allow-memory-oversubscription=false", false},
+  };
+  for (const auto& [line, want] : cases) {
+    CLI::App app;
+    Flags flags;
+    AddFlags(app, flags);
+    app.parse(std::string(line), false);
+    EXPECT_EQ(flags.options.allow_memory_oversubscription, want) << line;
+  }
+}
+
 TEST(FlagsOfTheWebhook, AreCheckedTogether) {
   const struct {
     const char* line;
