@@ -94,6 +94,11 @@ void DeclareContainerFamilies(Families& families) {
   gauge(
       "tessera_container_gpu_memory_used_bytes",
       "Memory that the container uses as the interceptor accounts it; 0 without the interceptor.");
+  gauge("tessera_container_gpu_host_memory_limit_bytes",
+        "Host memory that the container may use in place of the GPU's beyond its limit there; only "
+        "where there is some.");
+  gauge("tessera_container_gpu_host_memory_used_bytes",
+        "What of that the container has allocated, wherever its pages are at the moment.");
   gauge(
       "tessera_container_gpu_context_bytes",
       "What each CUDA context of the container takes, part of what it uses; 0 until one was made.");
@@ -217,6 +222,12 @@ void AddContainers(const NodeState& state, Families& families) {
                    static_cast<double>(device.limit_mib) * kBytesPerMib);
       families.Add("tessera_container_gpu_memory_used_bytes", labels,
                    static_cast<double>(device.used_bytes));
+      if (device.host_limit_mib > 0 || device.host_used_bytes > 0) {
+        families.Add("tessera_container_gpu_host_memory_limit_bytes", labels,
+                     static_cast<double>(device.host_limit_mib) * kBytesPerMib);
+        families.Add("tessera_container_gpu_host_memory_used_bytes", labels,
+                     static_cast<double>(device.host_used_bytes));
+      }
       families.Add("tessera_container_gpu_context_bytes", labels,
                    static_cast<double>(device.context_bytes));
       families.Add("tessera_container_gpu_core_limit_ratio", labels,

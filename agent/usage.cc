@@ -19,6 +19,7 @@ std::vector<DeviceUsage> Granted(const binpack::ContainerPlacement& placement) {
     device.uuid = share.uuid;
     device.limit_mib = share.memory_mib;
     device.cores_percent = share.cores_percent;
+    device.host_limit_mib = share.host_memory_mib;
     devices.push_back(std::move(device));
   }
   return devices;
@@ -32,6 +33,7 @@ void TakeUse(const region::RegionSnapshot& snapshot, std::vector<DeviceUsage>& d
                      [&](const auto& candidate) { return candidate.uuid == device.uuid; });
     if (told == snapshot.devices.end()) continue;
     device.used_bytes = told->used_bytes;
+    device.host_used_bytes = told->host_used_bytes;
     device.context_bytes = told->context_bytes;
     device.launches = told->launches_total;
     device.denied = told->denied_total;

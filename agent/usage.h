@@ -16,8 +16,10 @@ struct DeviceUsage {
   std::string uuid;
   std::int64_t limit_mib = 0;
   std::int64_t cores_percent = 0;
-  std::uint64_t used_bytes = 0;     ///< 0 without a region
-  std::uint64_t context_bytes = 0;  ///< of each of its CUDA contexts, part of that; 0: not known
+  std::uint64_t used_bytes = 0;       ///< 0 without a region
+  std::int64_t host_limit_mib = 0;    ///< of host memory beyond limit_mib; 0: none
+  std::uint64_t host_used_bytes = 0;  ///< 0 without a region
+  std::uint64_t context_bytes = 0;    ///< of each of its CUDA contexts, part of that; 0: not known
   std::uint64_t launches = 0;
   std::uint64_t denied = 0;
   std::uint64_t gpu_time_ns = 0;

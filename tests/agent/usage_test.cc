@@ -16,7 +16,8 @@
 #include "agent/pod_store.h"
 #include "agent/wire.h"
 #include "common/json/json.h"
-#include "interceptor/region/layout.h"
+#include "interceptor/region/account.h"
+#include "interceptor/region/owner.h"
 
 namespace tessera::agent {
 namespace {
@@ -95,6 +96,27 @@ TEST_F(Regions, AGoodRegionTellsUse) {
   EXPECT_EQ(usages[0].devices[0].throttled_ns, 5U);
   EXPECT_EQ(usages[0].devices[0].context_bytes, 518U << 20);
   EXPECT_EQ(usages[0].devices[0].limit_mib, 3000);
+}
+
+TEST_F(Regions, HostMemoryIsToldApart) {
+  Pod pod = OnePod("a");
+  pod.assignment->placement.containers[0].devices[0].host_memory_mib = 4096;
+  auto layout = GoodRegion("GPU-a", 7);
+  layout->owners[0].identity = region::PackIdentity(1, 1);
+  region::Add(*layout, 0, 0, 100, kMib);
+  region::Add(*layout, 0, region::HostAccountOf(0), 200, kMib);
+  Write(pod, *layout);
+  // The slot's lock tells whether its owner lives, and nobody holds this one: as if he had died.
+  const auto dead = UsageReader(folder_).Read({pod});
+  ASSERT_TRUE(dead[0].attached);
+  EXPECT_EQ(dead[0].devices[0].host_limit_mib, 4096);
+  EXPECT_EQ(dead[0].devices[0].host_used_bytes, 0U);
+  const int fd = open(Place(pod).c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(region::LockSlot(fd, 0), region::SlotLock::kLocked);
+  const auto alive = UsageReader(folder_).Read({pod});
+  close(fd);
+  EXPECT_EQ(alive[0].devices[0].used_bytes, 100U);
+  EXPECT_EQ(alive[0].devices[0].host_used_bytes, 200U);
 }
 
 TEST_F(Regions, NoRegionIsNotAttachedButTheLimitIsKnown) {
@@ -324,6 +346,27 @@ TEST(Metrics, ARunningContainerWithoutTheInterceptorIsZero) {
   EXPECT_THAT(text,
               HasSubstr("tessera_container_gpu_memory_limit_bytes{node=\"n1\",gpu_uuid=\"GPU-a\","
                         "namespace=\"ns\",pod=\"waiting\",container=\"main\"} 3145728000\n"));
+}
+
+TEST(Metrics, HostMemoryHasSeriesWhereThereIsSome) {
+  NodeState state = State();
+  UsageReader reader("/nowhere");
+  Pod more = OnePod("more");
+  more.assignment->placement.containers[0].devices[0].host_memory_mib = 4096;
+  state.pods = {OnePod("plain"), more};
+  state.containers = reader.Read(state.pods);
+  state.containers[1].devices[0].host_used_bytes = 1000;
+  const std::string text = Text(state);
+  const std::string labels =
+      "{node=\"n1\",gpu_uuid=\"GPU-a\",namespace=\"ns\",pod=\"more\",container=\"main\"}";
+  EXPECT_THAT(text, HasSubstr("\ntessera_container_gpu_host_memory_limit_bytes" + labels +
+                              " 4294967296\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\ntessera_container_gpu_host_memory_used_bytes" + labels + " 1000\n"));
+  for (const auto& family : BuildFamilies(state)) {
+    if (family.name.find("host_memory") == std::string::npos) continue;
+    EXPECT_EQ(family.metric.size(), 1U) << family.name;
+  }
 }
 
 TEST(Metrics, SeriesVanishWithThePod) {
