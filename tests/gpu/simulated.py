@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""paths.py against the simulated driver. Usage: simulated_paths.py BUILD_FOLDER"""
+"""What tests/gpu/run runs, against the simulated driver. Usage: simulated.py BUILD_FOLDER paths|oversubscribe [ARGUMENT...]"""
 import os
 import subprocess
 import sys
 import tempfile
 
-BUILD = os.path.realpath(sys.argv[1])
+BUILD, NAME, MORE = os.path.realpath(sys.argv[1]), sys.argv[2], sys.argv[3:]
 UUID = "GPU-aaaaaaaa-0000-0000-0000-000000000000"
 
 with tempfile.TemporaryDirectory() as folder:
@@ -14,6 +14,6 @@ with tempfile.TemporaryDirectory() as folder:
     env = {**os.environ, "LD_LIBRARY_PATH": f"{BUILD}/lib/sim", "TESSERA_SIM_GPUS": f"{folder}/gpus",
            "TESSERA_SIM_STATE": folder}
     here = os.path.dirname(os.path.abspath(__file__))
-    command = [sys.executable, f"{here}/paths.py", "--program", f"{BUILD}/tests/gpu/paths", "--library",
-               f"{BUILD}/lib/libtessera.so", "--limit-mib", "512"]
+    command = [sys.executable, f"{here}/{NAME}.py", "--program", f"{BUILD}/tests/gpu/{NAME}", "--library",
+               f"{BUILD}/lib/libtessera.so", *MORE]
     sys.exit(subprocess.run(command, env=env).returncode)
