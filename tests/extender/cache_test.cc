@@ -1,5 +1,7 @@
 #include "extender/cache.h"
 
+#include <random>
+
 #include "tests/extender/build.h"
 
 namespace tessera::extender {
@@ -302,6 +304,48 @@ TEST_F(CacheTest, AGpuThatStopsOfferingMpsKeepsItsClientsAndTakesNoMore) {
   AddNode(cache_, "n", 1);
   EXPECT_FALSE(cache_.AssumePod("q", "n", AskMps(10, 10)));
   EXPECT_FALSE(cache_.AssumePod("shared", "n", Ask(10, 10)));
+}
+
+/// Filters hold, binds begin, arrive or fail, pods end, in any order.
+TEST_F(CacheTest, NoGpuIsEverBoundInTwoModes) {
+  using binpack::Isolation;
+  std::mt19937 random(1);
+  const auto below = [&](unsigned n) { return static_cast<int>(random() % n); };
+  AddMpsNode(cache_, "n", 2);
+  int joined = 0;
+  for (int step = 0; step < 5000; ++step) {
+    // The same pod asks for the same each time, so that a bind finds its hold.
+    const int who = below(12);
+    const std::string uid = "p" + std::to_string(who);
+    auto request = Ask(10, 1 + who % 4);
+    const int mode = who % 5;
+    request.isolation = mode == 0   ? Isolation::kExclusive
+                        : mode <= 2 ? Isolation::kMps
+                                    : Isolation::kShared;
+    clock_.Advance(std::chrono::seconds(below(2)));
+    switch (below(5)) {
+      case 0:
+        (void)cache_.Hold(uid, {"n"}, request);
+        break;
+      case 1:
+      case 2:
+        if (const auto assigned = cache_.AssumePod(uid, "n", request); assigned && below(4) > 0) {
+          cache_.AddPod(uid, "n", *assigned);
+        } else if (assigned) {
+          cache_.ForgetPod(uid);
+        }
+        break;
+      default:
+        cache_.RemovePod(uid);
+    }
+    for (const auto& info : cache_.UpdateSnapshot()->Find("n")->committed.devices) {
+      const bool mixed = info.mps_tenants != 0 && info.mps_tenants != info.tenants;
+      ASSERT_FALSE(mixed || (info.exclusive_tenants > 0 && info.tenants > 1))
+          << info.device.uuid << " after step " << step;
+      joined += info.mps_tenants > 1 ? 1 : 0;
+    }
+  }
+  EXPECT_GT(joined, 500) << "pods of MPS must meet here";
 }
 
 /// CPU that counts as used on the node, for commits and for filters.
