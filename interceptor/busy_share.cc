@@ -11,7 +11,7 @@ constexpr double kLateNs = 2'000;
 constexpr double kMostAtOnceNs = 10'000;
 /// The least is unlearned slowly, in case that it was a stroke of luck.
 constexpr double kForgetNs = 10;
-constexpr double kRememberNs = 20'000'000;
+constexpr double kRememberNs = 10'000'000;
 constexpr double kMostWeight = 0.25;
 /// From a launch until its kernel begins, and from its end until that is seen; 5 us on an H200.
 constexpr double kLaunchNs = 4'000;

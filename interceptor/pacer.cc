@@ -7,8 +7,8 @@ namespace tessera {
 namespace {
 
 /// Work that is let through at a time, if kernels are that short.
-constexpr std::uint64_t kRoundNs = 4'000'000;
-constexpr std::uint64_t kMostQueuedNs = 10'000'000;
+constexpr std::uint64_t kRoundNs = 3'000'000;
+constexpr std::uint64_t kMostQueuedNs = 7'000'000;
 /// What a turn may take beyond its credit: one that ends in single launches keeps the GPU waiting.
 constexpr std::uint64_t kOverdraftNs = 1'000'000;
 /// By so much an answer may come late on a busy machine.
@@ -24,7 +24,7 @@ constexpr std::uint64_t kShortNapNs = 150'000;
 constexpr std::uint64_t kLn2Permille = 693;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
-constexpr std::int64_t kLentPauses = 2;
+constexpr std::int64_t kLentPauses = 1;
 constexpr std::uint64_t kLongestNapNs = 20'000'000;
 /// How often a closed window is looked at.
 constexpr std::uint64_t kSoonNs = 100'000;
@@ -141,7 +141,7 @@ std::int64_t Pacer::PauseNs() const {
 }
 
 /// GPU time that may still be used without a break. A window is not cut short for a share that its
-/// next one will be waited for anyhow: it may be used on credit, two turns' worth.
+/// next one will be waited for anyhow: it may be used on credit, a turn's worth.
 std::int64_t Pacer::UsableNs(std::uint64_t now_ns) const {
   constexpr std::int64_t kNoEnd = 3'600'000'000'000;
   std::int64_t usable = kNoEnd;
@@ -167,7 +167,9 @@ std::uint64_t Pacer::WhenToLook(std::uint64_t now_ns) const {
 
 Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
   const auto usable = static_cast<std::uint64_t>(std::max<std::int64_t>(usable_ns, 0));
-  const std::uint64_t room = std::min(kMostQueuedNs, usable + kOverdraftNs);
+  // Of long kernels one runs and one is ready.
+  const std::uint64_t room =
+      std::min(std::max(kMostQueuedNs, 2 * average_ns_), usable + kOverdraftNs);
   std::uint64_t left = average_ns_ == 0 ? 0 : room / average_ns_;
   left = left > queued ? left - queued : 0;
   const std::uint64_t most =

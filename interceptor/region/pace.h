@@ -13,7 +13,7 @@
 namespace tessera::region {
 
 /// GPU time of one turn of a container that is never idle.
-inline constexpr std::uint64_t kTurnNs = 10'000'000;
+inline constexpr std::uint64_t kTurnNs = 20'000'000;
 /// Credit that an idle container keeps beyond that of one turn: wall time.
 inline constexpr std::uint64_t kBurstNs = 100'000'000;
 inline constexpr std::uint64_t kMostDebtNs = 60'000'000'000;
