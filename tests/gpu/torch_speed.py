@@ -3,7 +3,8 @@
 Usage: torch_speed.py --library LIB --uuid UUID [--pairs N] [--seconds S] [--cores P]
 Without a limit of cores, throughput bare and under the library alternates; with one (--cores), the GPU time obtained is
 throughput under the limit by throughput bare, times the share of the time that the GPU was busy bare. That is told in two
-ways: the sum of all kernels' times by PyTorch's profiler, and NVML's utilisation, both without the library."""
+ways: the sum of all kernels' times by PyTorch's profiler, and NVML's utilisation, both in a run of their own without the
+library."""
 import argparse
 import json
 import os
@@ -100,16 +101,16 @@ WORK = {"resnet50 b1": resnet_inference, "transformer b1": transformer_inference
         "matmul 4096": matmul}
 
 
-def kernel_share(torch, step):
-    """Of the time, that kernels ran, in percent."""
+def kernel_us(torch, step):
+    """The time of all kernels of a step."""
     from torch.profiler import ProfilerActivity, profile
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
         for _ in range(3):
             step()
         torch.cuda.synchronize()
-    spans = sorted((e.time_range.start, e.time_range.end) for e in seen.events()
-                   if e.device_type == torch.autograd.DeviceType.CUDA)
-    return sum(end - start for start, end in spans) / 3  # us a step
+    spans = [(e.time_range.start, e.time_range.end) for e in seen.events()
+             if e.device_type == torch.autograd.DeviceType.CUDA]
+    return sum(end - start for start, end in spans) / 3
 
 
 def charged():
@@ -129,7 +130,7 @@ def measure(seconds, with_profile, with_nvml, only):
         if not name.startswith(only):
             continue
         step = make(torch)
-        warm = time.monotonic() + 0.7
+        warm = time.monotonic() + 0.5
         while time.monotonic() < warm:
             step()
         nvml = subprocess.Popen(["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms",
@@ -148,7 +149,7 @@ def measure(seconds, with_profile, with_nvml, only):
             samples = [float(line) for line in nvml.communicate()[0].split()][3:]
             result["nvml"] = statistics.mean(samples) if samples else 0.0
         if with_profile:
-            result["kernels"] = kernel_share(torch, step) * 1e-6 * rate * 100
+            result["kernel_us"] = kernel_us(torch, step)
         results[name] = result
     print(json.dumps(results))
 
@@ -181,14 +182,14 @@ def compare(args):
 
 
 def limited(args):
-    bare, held = run(args, None, "--profile", "--nvml"), run(args, args.cores, "--nvml")
-    print(f"| cores {args.cores} | throughput, of bare | GPU busy bare: kernels, NVML | GPU time: kernels, NVML | NVML while limited | "
-          "charged, waited |\n| --- | --- | --- | --- | --- | --- |")
+    bare, held, seen = run(args, None), run(args, args.cores), run(args, None, "--profile", "--nvml")
+    print(f"| cores {args.cores} | throughput, of bare | GPU busy bare: kernels, NVML | GPU time: kernels, NVML | charged, waited |\n"
+          "| --- | --- | --- | --- | --- |")
     for name in bare:
-        b, h = bare[name], held[name]
-        ratio = h["rate"] / b["rate"]
-        print(f"| {name} | {100 * ratio:.1f} % | {b['kernels']:.1f}, {b['nvml']:.1f} | "
-              f"{ratio * b['kernels']:.1f}, {ratio * b['nvml']:.1f} | {h['nvml']:.1f} | "
+        b, h, s = bare[name]["rate"], held[name], seen[name]
+        kernels = [1e-4 * s["kernel_us"] * rate for rate in (b, h["rate"])]
+        nvml = [s["nvml"] / s["rate"] * rate for rate in (b, h["rate"])]
+        print(f"| {name} | {100 * h['rate'] / b:.1f} % | {kernels[0]:.1f}, {nvml[0]:.1f} | {kernels[1]:.1f}, {nvml[1]:.1f} | "
               f"{h['charged']:.1f}, {h['waited']:.1f} |", flush=True)
 
 
@@ -199,14 +200,15 @@ def main():
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", default="", help="workloads whose name begins so")
-    parser.add_argument("--cores", type=int, default=50)
+    parser.add_argument("--cores", type=int, default=50, help="0: only the comparison without a limit")
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--nvml", action="store_true")
     args = parser.parse_args()
     if args.measure:
         return measure(args.seconds, args.profile, args.nvml, args.only)
-    limited(args)
+    if args.cores:
+        limited(args)
     return 0 if args.pairs == 0 or compare(args) else 1
 
 
