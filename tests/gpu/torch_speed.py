@@ -172,6 +172,8 @@ def compare(args):
     for i in range(args.pairs):  # who is first changes, as the GPU gets warm
         for runs, cores in [(bare, None), (held, 0)][::-1 if i % 2 else 1]:
             runs.append(run(args, cores))
+        ratios = [f"{name} {100 * held[-1][name]['rate'] / bare[-1][name]['rate']:.1f} %" for name in bare[-1]]
+        print(f"pair {i + 1} of {args.pairs}: " + ", ".join(ratios), flush=True)
     print("| no limit of cores | bare, steps/s | under the library | ratio of medians |\n| --- | --- | --- | --- |")
     ok = True
     for name in bare[0]:
