@@ -70,6 +70,17 @@ def test_annotations_cannot_be_changed_added_or_removed(cluster, tenant):
     assert assignment(cluster.get("pods", "p")) == record
 
 
+def test_no_other_isolation_by_a_word_of_hami(cluster, tenant):
+    """The webhook allows an isolation and equips the pod for it; the scheduler would read what a tenant wrote since."""
+    made = tenant.create("pods", pods.slice_pod("q", 1000, 10, schedulingGates=[{"name": "example.com/wait"}]))
+    change = lambda value: lambda: tenant.patch("pods", "q", {"metadata": {"annotations": {"nvidia.com/vgpu-mode": value}}})
+    refused(change("mps"), "nvidia.com/vgpu-mode")
+    assert "nvidia.com/vgpu-mode" not in made["metadata"]["annotations"]
+    # Pods without a GPU are not ours.
+    tenant.create("pods", pods.pod("plain", [pods.container()]))
+    tenant.patch("pods", "plain", {"metadata": {"annotations": {"nvidia.com/vgpu-mode": "mps"}}})
+
+
 def test_many_annotations_cost_the_api_server_little(cluster, tenant):
     """Nobody may keep the API server busy with a pod of his own: each update of it, a kubelet's too, is judged."""
     for number, name in ((1001, "many"), (40000, "absurdly-many")):
