@@ -237,7 +237,6 @@ def check_values_arrive():
     expect("--no-arbiter" not in agent["containers"][0]["args"] and
            agent["containers"][0]["volumeMounts"][0]["readOnly"] is False, "agent.arbiter")
     agent = one(render("agent.arbiter=false"), "DaemonSet", "tessera-agent")["spec"]["template"]["spec"]["containers"][0]
-    check_mps()
     expect("--no-arbiter" in agent["args"] and agent["volumeMounts"][0]["readOnly"] is True, "agent.arbiter=false")
     webhook = one(objects, "Deployment", "tessera-webhook")["spec"]["template"]
     expect(webhook["metadata"]["labels"]["a"] == "b", "podLabels")
@@ -262,6 +261,7 @@ def main():
     check_extender_tls()
     check_certificate_modes()
     check_switches()
+    check_mps()
     check_values_arrive()
     print(f"{compared} objects compared, {len(PROBLEMS)} problems", *PROBLEMS, sep="\n")
     return 1 if PROBLEMS or compared < 30 else 0
