@@ -16,11 +16,13 @@ using binpack::Placement;
 using binpack::PodRequest;
 using contract::Assignment;
 
-/// True if the GPUs are there, healthy, and have room for the reservation.
+/// True if the GPUs are there, take pods of its isolation, and have room for the reservation.
 bool StillFits(const NodeInfo& node, const binpack::Reservation& reservation) {
   return std::all_of(reservation.devices.begin(), reservation.devices.end(), [&](const auto& held) {
     const binpack::DeviceInfo* info = binpack::FindDevice(node, held.uuid);
-    return info != nullptr && info->device.healthy && binpack::Within(held.amount, info->free()) &&
+    const bool mps = reservation.isolation == binpack::Isolation::kMps;
+    return info != nullptr && info->device.healthy && (info->device.mps || !mps) &&
+           binpack::Within(held.amount, info->free()) &&
            binpack::AdmitsMode(*info, reservation.isolation);
   });
 }

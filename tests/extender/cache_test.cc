@@ -306,6 +306,13 @@ TEST_F(CacheTest, AGpuThatStopsOfferingMpsKeepsItsClientsAndTakesNoMore) {
   EXPECT_FALSE(cache_.AssumePod("shared", "n", Ask(10, 10)));
 }
 
+TEST_F(CacheTest, AHoldOnAGpuThatStopsOfferingMpsIsNotBoundThere) {
+  AddMpsNode(cache_, "n", 1);
+  ASSERT_TRUE(cache_.Hold("p", {"n"}, AskMps(10, 10)));
+  AddNode(cache_, "n", 1);
+  EXPECT_FALSE(cache_.AssumePod("p", "n", AskMps(10, 10))) << "its daemon has a fault";
+}
+
 /// Filters hold, binds begin, arrive or fail, pods end, in any order.
 TEST_F(CacheTest, NoGpuIsEverBoundInTwoModes) {
   using binpack::Isolation;
