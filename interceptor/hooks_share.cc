@@ -16,14 +16,17 @@ CUresult Shared(const HookScope& scope, CUmemGenericAllocationHandle handle, CUr
   return result;
 }
 
-/// The same of memory that is named by where it is mapped.
+/// The same of memory that is named by an address within its mapping: the driver knows which.
 CUresult SharedMapping(const HookScope& scope, CUdeviceptr ptr, CUresult result) {
-  Charge mapping;
+  CUmemGenericAllocationHandle handle = 0;
+  auto* const address = reinterpret_cast<void*>(ptr);
   if (scope.nested() || result != CUDA_SUCCESS || !session::Ready() ||
-      !MappingLedger().Find(ptr, mapping)) {
+      Real().cuMemRetainAllocationHandle(&handle, address) != CUDA_SUCCESS) {
     return result;
   }
-  return Shared(scope, mapping.owner, result);
+  HandleLedger().Keep(handle);
+  Real().cuMemRelease(handle);
+  return result;
 }
 
 /// Parts of arrays, which are unmapped by names that we do not follow.

@@ -112,11 +112,13 @@ CUresult BindHandle(const Wish& wish, CUmemGenericAllocationHandle handle) {
   });
 }
 
+/// Any address in a mapping will do, as long as what is to be bound is in it.
 CUresult BindAddress(const Wish& wish, CUdeviceptr ptr) {
   return Bind(wish, [&](Vmm& vmm) -> std::shared_ptr<Physical> {
     const auto found = FindMapping(vmm, ptr);
-    const bool starts_there = found != vmm.mappings.end() && found->first == ptr;
-    return starts_there ? found->second.physical : nullptr;
+    if (found == vmm.mappings.end() || !IsAligned(ptr)) return nullptr;
+    const bool within = wish.bytes <= found->first + found->second.bytes - ptr;
+    return within ? found->second.physical : nullptr;
   });
 }
 

@@ -201,6 +201,22 @@ assert free_bytes() == LIMIT - 32 * MIB, "to its maker's end: never too little"
 """)
                 self.run_body("start()\nassert free_bytes() == LIMIT")
 
+    def test_a_part_of_a_mapping_that_is_bound_keeps_the_whole(self):
+        for bind in ["cuMulticastBindAddr", "cuMulticastBindAddr_v2"]:
+            device = "0, " if bind.endswith("_v2") else ""
+            with self.subTest(bind):
+                self.run_body(f"""
+start()
+team = make_team(64 * MIB, 0)
+handle = create(32 * MIB)
+place = mapped(handle, 32 * MIB)
+assert call("{bind}", team, {device}0, place + 16 * MIB, 32 * MIB, 0) == INVALID_VALUE, "beyond its end"
+check("{bind}", team, {device}0, place + 16 * MIB, 16 * MIB, 0)
+check("cuMemUnmap", place, 32 * MIB)
+check("cuMemRelease", handle)
+assert free_bytes() == LIMIT - 32 * MIB, "the multicast object has it"
+""")
+
     def test_what_lies_behind_an_array_stays_charged(self):
         for name in ["cuMemMapArrayAsync", "cuMemMapArrayAsync_ptsz"]:
             self.run_body(f"""
