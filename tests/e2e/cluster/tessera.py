@@ -66,7 +66,7 @@ class Tessera:
     def kubeconfig(self, name, account, node=None):
         return self.plane.kubeconfig(name, {"token": self.token(account, node)})
 
-    def start_webhook(self, name="webhook", delivery="auto"):
+    def start_webhook(self, name="webhook", delivery="auto", flags=()):
         """The webhook behind the chart's Service, by an EndpointSlice that names this machine."""
         tls = self.secret("tessera-webhook-tls")
         (port,) = free_ports(1)
@@ -74,7 +74,7 @@ class Tessera:
             name, self.programs / "tessera-webhook", f"--kubeconfig={self.kubeconfig(name, 'tessera-webhook')}",
             "--bind-address=0.0.0.0", f"--port={port}", f"--tls-cert-file={tls}/tls.crt",
             f"--tls-private-key-file={tls}/tls.key", f"--delivery={delivery}", "--drain-seconds=0", "--runtime-class=nvidia",
-            f"--library-image={LIBRARY_IMAGE}", "--allow-mps", f"--mps-root={self.mps_root}")
+            f"--library-image={LIBRARY_IMAGE}", "--allow-mps", f"--mps-root={self.mps_root}", *flags)
         process.port = port
         self.point_service_at(port)
         wait_for("the webhook", lambda: self._ready(process, f"https://127.0.0.1:{port}/readyz"))
