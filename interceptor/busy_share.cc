@@ -19,30 +19,42 @@ constexpr double kManyGaps = 0.2;
 
 }  // namespace
 
-bool BusyShare::Take(std::uint64_t mean_wait_ns, std::uint64_t took_ns) {
+bool BusyShare::FindsWork(std::uint64_t took_ns) {
   const auto took = static_cast<double>(took_ns);
   const bool least = at_once_ns_ == 0 || took < at_once_ns_;
   at_once_ns_ = least ? took : at_once_ns_ + kForgetNs;
   at_once_ns_ = std::min(at_once_ns_, kMostAtOnceNs);
-  const bool busy = took > at_once_ns_ + kLateNs;
-  const double weight = std::min(static_cast<double>(mean_wait_ns) / kRememberNs, kMostWeight);
-  busy_ += ((busy ? 1.0 : 0.0) - busy_) * weight;
-  if (busy) {
-    const double remaining = took - at_once_ns_;
-    remaining_ns_ += (remaining - remaining_ns_) * (remaining_ns_ == 0 ? 1 : weight);
-  }
-  return busy;
+  return took > at_once_ns_ + kLateNs;
 }
 
-std::uint32_t BusyShare::permille() const {
-  // What remains of a stretch of work of length L at random moments, where it is seen, is anything
-  // between kLateNs and L. Of the stretch, kLaunchNs are no work of the GPU, and kLateNs were
-  // missed. Where there are hardly any gaps a stretch is many kernels, and what remains of the few
-  // that are queued tells nothing about its length.
+BusyShare::Work BusyShare::Take(const Question& question) {
+  const bool found = FindsWork(question.took_ns);
+  const auto waited = static_cast<double>(question.waited_ns);
+  const auto mean = static_cast<double>(question.mean_wait_ns);
+  const double weight = std::min((mean == 0 ? waited : mean) / kRememberNs, kMostWeight);
+  busy_ += ((found ? 1.0 : 0.0) - busy_) * weight;
+  if (found) {
+    const double remaining = static_cast<double>(question.took_ns) - at_once_ns_;
+    remaining_ns_ += (remaining - remaining_ns_) * (remaining_ns_ == 0 ? 1 : weight);
+  }
+  double before = 0;
+  if (mean == 0) {
+    before = found ? waited : waited * busy_;
+  } else if (found) {
+    before = mean * PartOfWork();
+  }
+  return {.goes_on = found, .before_ns = static_cast<std::uint64_t>(before)};
+}
+
+/// What remains of a stretch of work of length L at random moments, where it is seen, is anything
+/// between kLateNs and L. Of the stretch, kLaunchNs are no work of the GPU, and kLateNs were
+/// missed. Where there are hardly any gaps a stretch is many kernels, and what remains of the few
+/// that are queued tells nothing about its length.
+double BusyShare::PartOfWork() const {
   const double length = std::max(2 * remaining_ns_ - kLateNs, 2 * kLaunchNs);
   const double worked = (length - kLaunchNs) / (length - kLateNs);
   const double gaps = std::min((1 - busy_) / kManyGaps, 1.0);
-  return static_cast<std::uint32_t>(1000 * busy_ * (1 - gaps * (1 - worked)));
+  return 1 - gaps * (1 - worked);
 }
 
 }  // namespace tessera

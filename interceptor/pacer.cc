@@ -21,6 +21,9 @@ constexpr std::uint64_t kQuietHurry = 4;
 /// Between two questions to the driver where little is queued, on average. It could be asked all
 /// the time.
 constexpr std::uint64_t kShortNapNs = 150'000;
+/// By how much longer a nap is than it should be: of so many naps, and at most.
+constexpr std::uint64_t kLateMemory = 15;
+constexpr std::uint64_t kMostLateNs = 200'000;
 constexpr std::uint64_t kLn2Permille = 693;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
@@ -70,14 +73,21 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
   return Next(answer.now_ns, answer.launched);
 }
 
-/// What the GPU worked for us since it was asked last: before the question by how often there was
-/// work, afterwards all the time if there was.
+/// What the GPU worked for us since it was asked last.
 void Pacer::Count(const Answer& answer, std::uint64_t ended) {
   const std::uint64_t took = answer.now_ns - answer.asked_ns;
   if (ended > 0) Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
-  const bool worked = busy_.Take(draining_ ? 0 : mean_nap_ns_, took);
-  region::CountUse(pace_, law_.percent, busy_from_ns_, answer.asked_ns, busy_.permille());
-  if (worked && (ended > 0 || took > kNoWorkNs)) {
+  const std::uint64_t waited = answer.asked_ns - busy_from_ns_;
+  const std::uint64_t late = waited > nap_ns_ ? waited - nap_ns_ : 0;
+  late_ns_ = (kLateMemory * late_ns_ + std::min(late, kMostLateNs)) / (kLateMemory + 1);
+  const auto work = busy_.Take({.waited_ns = waited,
+                                .mean_wait_ns = mean_nap_ns_ == 0 ? 0 : mean_nap_ns_ + late_ns_,
+                                .took_ns = took});
+  if (waited > 0) {
+    region::CountUse(pace_, law_.percent, busy_from_ns_, answer.asked_ns,
+                     1000 * work.before_ns / waited);
+  }
+  if (work.goes_on && (ended > 0 || took > kNoWorkNs)) {
     region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
   }
 }
@@ -206,8 +216,10 @@ void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) 
 std::uint64_t Pacer::Nap(std::uint64_t queued) {
   const std::uint64_t half = std::min(queued * shortest_ns_ / 2, kLongestNapNs);
   const bool in_a_hurry = queued == 0 && quiet_ > 0;
-  mean_nap_ns_ = in_a_hurry ? kShortNapNs / kQuietHurry : std::max(half, kShortNapNs);
-  return half > kShortNapNs ? half : RandomNap(mean_nap_ns_);
+  mean_nap_ns_ = in_a_hurry ? kShortNapNs / kQuietHurry : kShortNapNs;
+  if (half > kShortNapNs) mean_nap_ns_ = 0;
+  nap_ns_ = mean_nap_ns_ == 0 ? half : RandomNap(mean_nap_ns_);
+  return nap_ns_;
 }
 
 /// Exponentially distributed: -ln(u) by a linear piece for each power

@@ -91,7 +91,10 @@ class Pacer {
   Law law_;
   BusyShare busy_;
   std::uint64_t random_ = 1;
-  std::uint64_t mean_nap_ns_ = 0;  ///< before the last question
+  // Before the last question:
+  std::uint64_t nap_ns_ = 0;
+  std::uint64_t mean_nap_ns_ = 0;  ///< 0: its length was chosen
+  std::uint64_t late_ns_ = 0;      ///< by how much naps are longer than they should be
   std::uint64_t busy_from_ns_ = 0;
   std::uint64_t ended_ = 0;        ///< launches known to be over
   std::uint64_t average_ns_ = 0;   ///< GPU time of a launch; 0: not known yet

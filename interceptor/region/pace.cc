@@ -39,7 +39,7 @@ std::int64_t CreditNs(const Pace& pace, std::uint32_t percent, std::uint64_t now
 }
 
 void CountUse(Pace& pace, std::uint32_t percent, std::uint64_t from_ns, std::uint64_t to_ns,
-              std::uint32_t permille) {
+              std::uint64_t permille) {
   if (from_ns >= to_ns) return;
   const std::uint64_t begin = TakeInterval(pace.counted_until_ns, from_ns, to_ns);
   if (begin >= to_ns) return;

@@ -32,10 +32,10 @@ constexpr std::int64_t UsableNs(std::int64_t credit_ns, std::uint32_t percent) {
   return credit_ns * percent / (100 - percent);
 }
 
-/// The GPU was at work for the container from `from_ns` until `to_ns`, `permille` of the time. What
-/// another process has counted already is not counted twice. `percent` 0 or 100: no share to keep,
-/// it is only counted.
+/// The GPU was at work for the container from `from_ns` until `to_ns`, `permille` of the time: more
+/// than 1000 is a guess that is right on average. What another process has counted already is not
+/// counted twice. `percent` 0 or 100: no share to keep, it is only counted.
 void CountUse(Pace& pace, std::uint32_t percent, std::uint64_t from_ns, std::uint64_t to_ns,
-              std::uint32_t permille = 1000);
+              std::uint64_t permille = 1000);
 
 }  // namespace tessera::region
