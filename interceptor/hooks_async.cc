@@ -90,6 +90,9 @@ template <typename Allocate>
 CUresult AllocateFromStranger(CUmemoryPool handle, const Request<Allocate>& request) {
   const CUresult result = request.allocate();
   if (result != CUDA_SUCCESS) return result;
+  unsigned int managed = 0;
+  Real().cuPointerGetAttribute(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, *request.ptr);
+  if (managed != 0) return GiveBack(*request.ptr);
   int ordinal = 0;
   const CUresult asked =
       Real().cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, *request.ptr);

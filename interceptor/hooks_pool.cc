@@ -5,7 +5,8 @@
 #include "interceptor/scope.h"
 
 // Pools give memory back to their device when they are trimmed or destroyed, and at every
-// synchronisation. The charge follows at each of these calls.
+// synchronisation. The charge follows at each of these calls. A pool of managed memory, which comes
+// to the device page by page, is refused as by a device that has none: nothing tells what it takes.
 
 namespace tessera {
 namespace {
@@ -43,8 +44,12 @@ using namespace tessera;
 
 CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps* props) {
   const HookScope scope;
+  const bool watched = !scope.nested() && session::Ready();
+  if (watched && props != nullptr && props->allocType == CU_MEM_ALLOCATION_TYPE_MANAGED) {
+    return CUDA_ERROR_NOT_SUPPORTED;
+  }
   const CUresult result = scope.real().cuMemPoolCreate(pool, props);
-  if (scope.nested() || result != CUDA_SUCCESS || !session::Ready()) return result;
+  if (!watched || result != CUDA_SUCCESS) return result;
   PoolOf(*pool, IsOnDevice(*props) ? props->location.id : kNoDeviceMemory);
   return result;
 }

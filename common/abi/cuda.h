@@ -265,6 +265,7 @@ typedef struct CUDA_ARRAY_MEMORY_REQUIREMENTS_st {
 // ----------------------------------------------------------------------
 typedef enum CUmemLocationType_enum {
   CU_MEM_LOCATION_TYPE_INVALID = 0,
+  CU_MEM_LOCATION_TYPE_NONE = 0,
   CU_MEM_LOCATION_TYPE_DEVICE = 1,
   CU_MEM_LOCATION_TYPE_HOST = 2,
   CU_MEM_LOCATION_TYPE_HOST_NUMA = 3,
@@ -273,7 +274,8 @@ typedef enum CUmemLocationType_enum {
 
 typedef enum CUmemAllocationType_enum {
   CU_MEM_ALLOCATION_TYPE_INVALID = 0,
-  CU_MEM_ALLOCATION_TYPE_PINNED = 1
+  CU_MEM_ALLOCATION_TYPE_PINNED = 1,
+  CU_MEM_ALLOCATION_TYPE_MANAGED = 2
 } CUmemAllocationType;
 
 typedef enum CUmemAllocationHandleType_enum {
@@ -448,6 +450,8 @@ CUresult cuMemFreeAsync_ptsz(CUdeviceptr ptr, CUstream stream);
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* pool, CUdevice device);
 CUresult cuDeviceGetMemPool(CUmemoryPool* pool, CUdevice device);
 CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool pool);
+CUresult cuMemGetDefaultMemPool(CUmemoryPool* pool, CUmemLocation* location,
+                                CUmemAllocationType type);
 CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps* props);
 CUresult cuMemPoolDestroy(CUmemoryPool pool);
 CUresult cuMemPoolTrimTo(CUmemoryPool pool, std::size_t bytes_to_keep);

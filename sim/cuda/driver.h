@@ -37,6 +37,7 @@ struct Device {
   unsigned int primary_refs = 0;
   unsigned int primary_flags = 0;
   std::shared_ptr<Pool> default_pool;
+  std::shared_ptr<Pool> managed_pool;  ///< the default one of managed memory
   std::shared_ptr<Pool> current_pool;
 
   /// The first error that a kernel raised here in this process. It outlives its context: no new

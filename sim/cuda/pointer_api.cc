@@ -10,6 +10,11 @@ bool IsHost(const Allocation& allocation) {
   return allocation.kind == MemoryKind::kHost || allocation.kind == MemoryKind::kRegistered;
 }
 
+bool IsManaged(const Allocation& allocation) {
+  return allocation.kind == MemoryKind::kManaged ||
+         (allocation.pool != nullptr && allocation.pool->managed);
+}
+
 template <typename Value>
 CUresult Put(void* data, Value value) {
   *static_cast<Value*>(data) = value;
@@ -36,7 +41,7 @@ CUresult Get(void* data, int attribute, CUdeviceptr ptr) {
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
       return Put(data, static_cast<unsigned long long>(found->id));
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
-      return Put(data, found->kind == MemoryKind::kManaged ? 1U : 0U);
+      return Put(data, IsManaged(*found) ? 1U : 0U);
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
       return Put(data, static_cast<int>(found->device->ordinal));
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:

@@ -17,7 +17,7 @@ bool Grow(Pool& pool, std::uint64_t bytes) {
   if (chunk == 0 || (pool.limit_bytes != 0 && pool.reserved_bytes + chunk > pool.limit_bytes)) {
     return false;
   }
-  if (!pool.device->Reserve(chunk)) return false;
+  if (!pool.managed && !pool.device->Reserve(chunk)) return false;
   const auto base = pool.device->arena.Take(chunk);
   if (base && pool.fd >= 0 &&
       !BackByFile(*base, chunk, pool.fd, *base - pool.device->arena.start())) {
@@ -26,7 +26,7 @@ bool Grow(Pool& pool, std::uint64_t bytes) {
     return false;
   }
   if (!base) {
-    pool.device->Release(chunk);
+    if (!pool.managed) pool.device->Release(chunk);
     return false;
   }
   pool.chunks.emplace(*base, chunk);
@@ -51,7 +51,7 @@ void PoolTrimLocked(Pool& pool, std::uint64_t keep_bytes) {
                 static_cast<off_t>(base - pool.device->arena.start()), static_cast<off_t>(bytes));
     }
     pool.device->arena.Give(base, bytes);
-    pool.device->Release(bytes);
+    if (!pool.managed) pool.device->Release(bytes);
     pool.reserved_bytes -= bytes;
     it = pool.chunks.erase(it);
   }

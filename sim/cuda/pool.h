@@ -21,6 +21,7 @@ inline constexpr std::uint64_t kPoolChunkBytes = std::uint64_t{32} << 20;
 struct Pool {
   Device* device = nullptr;
   bool is_default = false;
+  bool managed = false;           ///< its memory is the host's: nothing is taken from the device
   std::uint64_t limit_bytes = 0;  ///< maxSize of its properties, 0: the device's size
   int fd = -1;            ///< of one that may be shared: its memory, at the offsets of the arena
   bool imported = false;  ///< another process's: gives no memory
@@ -50,6 +51,8 @@ bool MakeShareable(Pool& pool);
 /// A block of the pool, in the address map. Null: out of memory.
 std::optional<CUdeviceptr> PoolAllocate(const std::shared_ptr<Pool>& pool, const ContextPtr& ctx,
                                         std::size_t bytes);
+/// cuMemPoolCreate of one of managed memory.
+CUresult CreateManagedPool(CUmemoryPool* out, const CUmemPoolProps& props);
 /// Puts a block back into its pool.
 void PoolGive(Pool& pool, const Allocation& block);
 /// Gives unused chunks back to the device until at most `keep_bytes` are reserved.

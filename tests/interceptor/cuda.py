@@ -90,6 +90,11 @@ def make_pool(device=0, location=1):
     return get("cuMemPoolCreate", byref(props))
 
 
+def managed_pool(location=0):
+    """The driver's own; of the location's kind 0 it prefers none."""
+    return get("cuMemGetDefaultMemPool", byref(Location(location, 0)), 2)
+
+
 def default_pool(device=0):
     return get("cuDeviceGetDefaultMemPool", device)
 

@@ -33,6 +33,20 @@ check("cuMemPoolTrimTo", pool, 0)
 assert free_bytes() == LIMIT
 """)
 
+    def test_pools_of_managed_memory_are_refused(self):
+        """Their memory comes to the device page by page, and no attribute tells how much of it."""
+        taking = """
+start()
+for location in [0, 1, 2]:
+    props = cuda.PoolProps(alloc_type=2, location=cuda.Location(location, 0))
+    result, pool = attempt("cuMemPoolCreate", byref(props))
+    took = attempt("cuMemAllocFromPoolAsync", 2 * LIMIT, pool, 0)[0] if result == OK else None
+    print(result, took, [attempt("cuMemAllocFromPoolAsync", MIB, managed_pool(location), 0)[0] for _ in range(2)])
+assert free_bytes() == FREE
+"""
+        self.assertEqual(self.run_body(taking.replace("FREE", "4096 * MIB"), preload=False), "0 0 [0, 0]\n" * 3)
+        self.assertEqual(self.run_body(taking.replace("FREE", "LIMIT")), "801 None [2, 2]\n" * 3)
+
     def test_every_synchronisation_returns_what_is_beyond_the_threshold(self):
         for sync in ["cuCtxSynchronize()", "cuCtxSynchronize_v2(None)", "cuCtxSynchronize_v2(context)",
                      "cuStreamSynchronize(0)", "cuStreamSynchronize_ptsz(0)",
