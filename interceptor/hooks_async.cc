@@ -117,6 +117,21 @@ bool IsCapturing(CUstream stream, decltype(&::cuStreamIsCapturing) ask, CUstream
   return ask(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/// What stands in for the device's memory is managed, and of that the driver knows no free in the
+/// order of a stream: it waits for the stream instead.
+template <typename Free, typename Wait>
+CUresult FreeInOrder(const HookScope& scope, CUdeviceptr ptr, const Free& free, const Wait& wait) {
+  CUresult result = FreeCharged(MemoryLedger(), ptr, free);
+  Charge charge;
+  if (result != CUDA_ERROR_INVALID_VALUE || !session::Ready() ||
+      !MemoryLedger().Find(ptr, charge) || charge.pooled || charge.account < region::kMaxDevices) {
+    return result;
+  }
+  result = wait();
+  if (result != CUDA_SUCCESS) return result;
+  return FreeCharged(MemoryLedger(), ptr, [&] { return scope.real().cuMemFree_v2(ptr); });
+}
+
 template <typename Allocate>
 CUresult AllocateFromCurrent(CUdeviceptr* ptr, std::uint64_t bytes, CUstream stream,
                              const Allocate& allocate) {
@@ -193,11 +208,23 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* ptr, std::size_t bytes, CUmem
 CUresult cuMemFreeAsync(CUdeviceptr ptr, CUstream stream) {
   const HookScope scope;
   const auto free = [&] { return scope.real().cuMemFreeAsync(ptr, stream); };
-  return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
+  if (scope.nested()) return free();
+  return FreeInOrder(scope, ptr, free, [&] {
+    if (IsCapturing(stream, scope.real().cuStreamIsCapturing, nullptr)) {
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    return scope.real().cuStreamSynchronize(stream);
+  });
 }
 
 CUresult cuMemFreeAsync_ptsz(CUdeviceptr ptr, CUstream stream) {
   const HookScope scope;
   const auto free = [&] { return scope.real().cuMemFreeAsync_ptsz(ptr, stream); };
-  return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
+  if (scope.nested()) return free();
+  return FreeInOrder(scope, ptr, free, [&] {
+    if (IsCapturing(stream, scope.real().cuStreamIsCapturing_ptsz, CU_STREAM_LEGACY)) {
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    return scope.real().cuStreamSynchronize_ptsz(stream);
+  });
 }

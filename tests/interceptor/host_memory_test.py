@@ -77,6 +77,26 @@ class Oversubscribed(in_child.Container):
 
 class HostMemory(Oversubscribed):
     # --- What is given --------------------------------------------------------------------------
+    def test_it_can_be_freed_in_the_order_of_a_stream_as_the_device_s_can(self):
+        """By the driver only what is the device's can."""
+        self.run_body("""
+start()
+stream = get("cuStreamCreate", 0)
+for free in ["cuMemFreeAsync", "cuMemFreeAsync_ptsz"]:
+    for order in [c_void_p(0), c_void_p(stream)]:
+        held, beyond = alloc(SHARE), alloc(HOST)
+        assert is_managed(beyond) and free_bytes() == 0
+        check(free, beyond, order)
+        assert free_bytes() == HOST, "exact, and only once"
+        assert call(free, beyond, order) == INVALID_VALUE
+        own = alloc(MIB, "cuMemAllocManaged", 1)
+        check("cuMemFree_v2", own)
+        check(free, held, order)
+        check("cuCtxSynchronize")
+        assert free_bytes() == SHARE + HOST
+assert call("cuMemFreeAsync", 4711, 0) == INVALID_VALUE
+""")
+
     def test_beyond_the_share_is_managed_memory_that_prefers_the_device(self):
         self.run_body("""
 start()
