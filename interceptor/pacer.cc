@@ -95,6 +95,8 @@ void Pacer::Count(const Answer& answer, std::uint64_t ended) {
 Pacer::Step Pacer::Skipped(std::uint64_t now_ns, std::uint64_t launched) {
   const std::uint64_t elapsed = now_ns - busy_from_ns_;
   const std::uint64_t queued = launched > ended_ ? launched - ended_ : 0;
+  // Of what is unknown there is no guess, and the capture may need a launch to come to an end.
+  settling_ = false;
   if (average_ns_ == 0 || queued == 0) {
     ended_ += queued;
     busy_from_ns_ = now_ns;

@@ -355,5 +355,16 @@ TEST(Pace, NoDebtIsLongerThanAMinute) {
             -static_cast<std::int64_t>(region::kMostDebtNs));
 }
 
+// A capture may last for ever, and wait for a launch that is held up.
+TEST(Pacer, WhatIsUnknownIsNotWaitedForWhileAStreamIsCaptured) {
+  region::Pace pace{};
+  Pacer pacer(pace, {.arbitrated = true, .open_until_ns = 0});
+  pacer.StartAt(5, true);
+  Pacer::Step step = pacer.Knocked(kStart, kStart, 5);
+  std::uint64_t now = kStart;
+  for (int i = 0; i < 100 && step.kind == Kind::kDrain; ++i) step = pacer.Skipped(now += kMs, 5);
+  EXPECT_EQ(step.kind, Kind::kPause);
+}
+
 }  // namespace
 }  // namespace tessera
