@@ -17,11 +17,10 @@ bool PrimaryIsActive(CUdevice device);
 /// A primary context keeps its handle for the process's life. Null: there is none at the moment.
 CUcontext PrimaryOf(CUdevice device);
 
-/// `end` asks the driver; `gone` says whether the context has ended by it.
+/// `end` asks the driver; `gone` says whether the context has ended by it. REQUIRES: the gate's
+/// thread does not ask the context any more (contexts::Forget).
 template <typename End, typename Gone>
 CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
-  // The gate's thread must not ask a context that is gone.
-  contexts::Forget();
   gate::EndLeases();
   const std::uint64_t grave = NewGrave();
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {

@@ -52,14 +52,22 @@ std::int64_t TakeFrom(std::atomic<std::int64_t>& pool, bool one) {
   return 0;
 }
 
+/// Has the gate's thread look what is wanted.
+void Knock(Gate& gate) {
+  gate.knocks.fetch_add(1);
+  FutexWakeAll(gate.knocks);
+}
+
 /// One try to get through. kWait: not now.
 enum class Way { kThrough, kThroughAndKnock, kWait };
 
 Way TryEnter(Gate& gate, session::DeviceIndex device) {
   const std::uint32_t epoch = EpochOf(device).load();
+  // After that, so that who forgets the context meanwhile ends the lease as well.
+  CUcontext const context = contexts::Note(device);
   State state = gate.state.load();
   if (state == State::kOpen || ending.load()) {
-    lease = {epoch, device, INT64_MAX};
+    lease = {epoch, device, INT64_MAX, context};
     return Way::kThrough;
   }
   const std::uint64_t now = NowNs();
@@ -67,21 +75,20 @@ Way TryEnter(Gate& gate, session::DeviceIndex device) {
   if (state == State::kResting && gate.state.compare_exchange_strong(state, State::kBusy)) {
     gate.first_ns.store(now);
     gate.pool.fetch_sub(1);
-    return Way::kThroughAndKnock;
+    // The agent may have closed the gate before it could see that we run (region/grant.h).
+    session::SetRunning(device, true);
+    const std::uint64_t after = NowNs();
+    if (session::LawOf(device, after).IsOpen(after)) return Way::kThroughAndKnock;
+    Knock(gate);
+    return Way::kWait;
   }
   if (state == State::kPaused) return Way::kWait;
   // Leased one by one: the next may be for another GPU, or be captured.
   const bool one = session::DeviceCount() > 1 || contexts::Capturing();
   const std::int64_t taken = TakeFrom(gate.pool, one);
   if (taken == 0) return Way::kWait;
-  lease = {epoch, device, taken - 1};
+  lease = {epoch, device, taken - 1, context};
   return Way::kThrough;
-}
-
-/// Has the gate's thread look what is wanted.
-void Knock(Gate& gate) {
-  gate.knocks.fetch_add(1);
-  FutexWakeAll(gate.knocks);
 }
 
 /// False: the thread has waited long enough.
@@ -120,7 +127,6 @@ bool Enter(session::DeviceIndex device, CUstream stream) {
     return false;
   }
   StartThread(device);
-  contexts::Note(device);
   while (true) {
     const std::uint32_t turn = gate.turn.load();
     const Way way = TryEnter(gate, device);
@@ -135,6 +141,13 @@ void EndLeases() {
   for (std::size_t i = 0; i < region::kMaxDevices; ++i) {
     EpochOf(static_cast<session::DeviceIndex>(i)).fetch_add(1);
   }
+}
+
+void EndLeaseOfOtherContext() {
+  CUcontext current = nullptr;
+  if (lease.left <= 0) return;
+  DriverItself().cuCtxGetCurrent(&current);
+  if (current != lease.context) lease.left = 0;
 }
 
 std::uint64_t NowNs() {

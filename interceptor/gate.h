@@ -14,6 +14,7 @@ struct Lease {
   std::uint32_t epoch = 0;
   session::DeviceIndex device = session::kNoDevice;
   std::int64_t left = 0;
+  CUcontext context = nullptr;  ///< that is known to have launches; a lease is for no other
 };
 inline constinit thread_local Lease lease;
 
@@ -36,5 +37,7 @@ void Leave(session::DeviceIndex device);
 
 /// Every thread's next launch takes the long way.
 void EndLeases();
+/// This thread's does if another context is current by now.
+void EndLeaseOfOtherContext();
 
 }  // namespace tessera::gate

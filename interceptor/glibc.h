@@ -18,3 +18,4 @@ __asm__(".symver dlvsym, dlvsym@" TESSERA_OLDEST_GLIBC);
 __asm__(".symver pthread_create, pthread_create@" TESSERA_OLDEST_GLIBC);
 __asm__(".symver pthread_once, pthread_once@" TESSERA_OLDEST_GLIBC);
 __asm__(".symver pthread_mutex_trylock, pthread_mutex_trylock@" TESSERA_OLDEST_GLIBC);
+__asm__(".symver pthread_mutex_timedlock, pthread_mutex_timedlock@" TESSERA_OLDEST_GLIBC);

@@ -12,7 +12,11 @@ constinit std::atomic<std::uint64_t> next_grave = 1;  // odd: no handle is
 template <typename Destroy>
 CUresult DestroyContext(const HookScope& scope, CUcontext context, const Destroy& destroy) {
   if (scope.nested() || context == nullptr || !session::Ready()) return destroy();
-  return EndContext(context, destroy, [](CUresult result) { return result == CUDA_SUCCESS; });
+  const session::DeviceIndex noted = contexts::Forget(context);
+  return EndContext(context, destroy, [&](CUresult result) {
+    if (result != CUDA_SUCCESS) contexts::Restore(context, noted);
+    return result == CUDA_SUCCESS;
+  });
 }
 
 /// Release and reset: it has ended if it is not active afterwards; a reset ends it whoever holds
@@ -21,8 +25,12 @@ template <typename End>
 CUresult EndPrimary(const HookScope& scope, CUdevice device, const End& end, bool for_good) {
   CUcontext const context = scope.nested() || !session::Ready() ? nullptr : PrimaryOf(device);
   if (context == nullptr) return end();
+  const session::DeviceIndex noted = contexts::Forget(context);
+  contexts::ForgetAll();
   return EndContext(context, end, [&](CUresult result) {
-    return result == CUDA_SUCCESS && (for_good || !PrimaryIsActive(device));
+    const bool gone = result == CUDA_SUCCESS && (for_good || !PrimaryIsActive(device));
+    if (!gone) contexts::Restore(context, noted);
+    return gone;
   });
 }
 

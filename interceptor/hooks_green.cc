@@ -73,6 +73,7 @@ CUresult cuGreenCtxDestroy(CUgreenCtx green) {
     return answer == CUDA_SUCCESS && !PrimaryIsActive(device);
   };
   CUcontext const primary = PrimaryOf(device);
+  contexts::ForgetAll();
   const CUresult result =
       primary == nullptr ? destroy() : EndContext(primary, destroy, primary_ends);
   Charge unused;

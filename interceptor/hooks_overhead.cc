@@ -65,8 +65,10 @@ CUresult CreateContext(const HookScope& scope, CUcontext* context, CUdevice devi
                        const Create& create) {
   if (scope.nested() || context == nullptr || !session::Ready()) return create();
   const region::Lock lock(MakingOf(device));
-  return CreateCharged(device, context, create,
-                       [&] { return scope.real().cuCtxDestroy_v2(*context); });
+  const CUresult result = CreateCharged(device, context, create,
+                                        [&] { return scope.real().cuCtxDestroy_v2(*context); });
+  gate::EndLeaseOfOtherContext();
+  return result;
 }
 
 }  // namespace

@@ -79,6 +79,13 @@ void Keeper::Show(State state, std::uint64_t credits) {
   if (gate_.waiting.load() != 0) FutexWakeAll(gate_.turn);
 }
 
+/// They look anew; the gate stays as it is, since a launch may be changing it.
+void Keeper::WakeWaiters() {
+  if (gate_.waiting.load() == 0) return;
+  gate_.turn.fetch_add(1);
+  FutexWakeAll(gate_.turn);
+}
+
 /// Nothing holds launches back. All there is to do is to tell the agent that there are some.
 void Keeper::KeepOpen() {
   const std::uint32_t seen = gate_.knocks.load();
@@ -96,20 +103,17 @@ void Keeper::KeepOpen() {
   const State state = gate_.state.load();
   if (active && state != State::kOpen) Show(State::kOpen, 0);
   if (!active && state != State::kResting) Show(State::kResting, kUnlimited);
+  WakeWaiters();
   const std::uint64_t look = law_.arbitrated ? kFreeLookNs : kNoAgentLookNs;
   FutexWait(gate_.knocks, seen, active ? look : kLookNs);
 }
 
-/// A law begins. What runs on the GPU is not known, but that something may.
+/// A law begins. What runs on the GPU is not known, but that something may, however long ago the
+/// last launch was.
 void Keeper::LeaveOpen() {
   free_ = false;
-  const bool may_run = gate_.state.load() != State::kResting;
   const std::uint64_t now = NowNs();
-  pacer_.StartAt(Launched(), may_run);
-  if (!may_run) {
-    step_ = pacer_.Paused(now);
-    return;
-  }
+  pacer_.StartAt(Launched(), true);
   SetRunning(true);
   Show(State::kBusy, 0);
   step_ = pacer_.Knocked(now, now, Launched());
@@ -134,10 +138,14 @@ void Keeper::Rest() {
     SetRunning(true);
     SetWanting(false);
     step_ = pacer_.Knocked(NowNs(), gate_.first_ns.load(), Launched());
-  } else if (law_.HasEnd()) {
+    return;
+  }
+  if (law_.HasEnd()) {
     step_ = pacer_.Paused(NowNs());
     resting_ = step_.kind == Kind::kRest;
   }
+  // Who waits saw a gate that was closed for a moment.
+  if (resting_) WakeWaiters();
 }
 
 void Keeper::Pause() {

@@ -27,6 +27,7 @@ class Keeper {
   void Open();
   void CountThrottled();
   void Show(State state, std::uint64_t credits);
+  void WakeWaiters();
   void SetWanting(bool on);
   void SetRunning(bool on);
   std::uint64_t Launched() const;

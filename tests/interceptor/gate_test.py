@@ -188,6 +188,69 @@ class Gate(Container):
             time.sleep(0.001)
         self.assertGreater(self.share(process), 80)
 
+    def test_what_was_launched_freely_is_waited_for_when_a_window_ends(self):
+        """In whichever context it was, and however long ago."""
+        for way in ["", "assert cuda.cuCtxCreate_v2(byref(other), 0, 0) == 0",
+                    MADE + "assert cuda.cuCtxSetCurrent(other) == 0", MADE + "assert cuda.cuCtxPushCurrent_v2(other) == 0",
+                    MADE + "assert cuda.cuCtxPushCurrent_v2(other) == cuda.cuCtxSetCurrent(current) == 0\n"
+                    "assert launch(short) == cuda.cuCtxPopCurrent_v2(byref(current)) == 0\n"
+                    "assert cuda.cuCtxSetCurrent(other) == 0",
+                    "assert cuda.cuCtxCreate_v2(byref(other), 0, 0) == cuda.cuCtxSetCurrent(current) == 0\nlast = other"]:
+            with self.subTest(way):
+                process = self.start(ALONE + f"""
+other, last = c_void_p(), None
+assert launch(short) == 0
+{way}
+long, short = kernel()
+assert launch(long, 1_500_000_000) == 0
+if last: assert cuda.cuCtxDestroy_v2(last) == 0
+tell("launched")
+time.sleep(60)""", limits=f"v1 fixed-share {GPUS[0]}:1024:0")
+                self.assertEqual(process.stdout.readline(), '"launched"\n')
+                launched = time.monotonic()
+                time.sleep(0.4)
+                self.grant_until(launched + 1.2, lambda: 0)
+                self.assertEqual(self.demand(), [0, 1])
+                self.grant_until(launched + 1.9, lambda: 0)
+                self.assertEqual(self.demand(), [0, 0])
+                process.kill()
+                process.communicate()
+                os.remove(self.path("region/region"))
+
+    def test_nothing_begins_to_run_after_the_agent_has_looked(self):
+        process = self.tenant(0, "--period-us", 1000, seconds=60, kernel_us=500)
+        time.sleep(0.5)
+        seen, surprises = 0, 0
+        for i in range(400):
+            self.grant(time.monotonic() + 1)
+            time.sleep(0.004 + i % 50 * 20e-6)
+            at, launches = time.monotonic(), self.launches()
+            self.grant(0)
+            running = self.demand()[1]
+            if time.monotonic() - at > 0.0003 or running:
+                continue
+            seen += 1
+            time.sleep(0.003)
+            surprises += self.launches() != launches
+        self.assertGreater(seen, 20)
+        self.assertEqual(surprises, 0)
+        process.kill()
+
+    def test_a_gate_that_was_closed_for_a_moment_holds_nobody_longer(self):
+        process = self.tenant(0, "--period-us", 700, seconds=4, kernel_us=50)
+        time.sleep(0.5)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            self.grant(time.monotonic() + 1)
+            time.sleep(0.0003)
+            self.grant(0)
+            shut = time.monotonic() + 50e-6
+            while time.monotonic() < shut:
+                pass
+        self.grant(OPEN_FOR_ALL)
+        output, _ = process.communicate(timeout=60)
+        self.assertLess(float(re.search(r"most_us=([\d.]+)", output).group(1)), 100_000, output)
+
     # --- Nothing is held up for ever --------------------------------------------------------------
     def test_a_killed_process_leaves_nothing_closed(self):
         first = self.tenant(30, seconds=60)
@@ -242,6 +305,43 @@ for _ in range(30):
     assert cuda.cuGraphDestroy(graph) == 0
 os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:64:20", timeout=40)
 
+    def test_nothing_waits_for_a_kernel_of_another_context(self):
+        """It may be waiting for what we do."""
+        for what, most in [("assert launch(short) == 0", 0.6), ("assert cuda.cuCtxDestroy_v2(other) == 0", 0.2),
+                           ("assert cuda.cuStreamBeginCapture_v2(stream, 0) == 0", 0.6)]:
+            with self.subTest(what):
+                self.run_in(ALONE + f"""
+other, stream = c_void_p(), c_void_p()
+assert launch(long, 3_000_000_000) == 0
+assert cuda.cuCtxCreate_v2(byref(other), 0, 0) == 0
+assert cuda.cuStreamCreate(byref(stream), 1) == 0
+long, short = kernel()
+time.sleep(0.5)
+at = time.monotonic()
+{what}
+took = time.monotonic() - at
+assert took < {most}, took
+os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:1024:99", timeout=20)
+
+    def test_a_gpu_is_not_held_up_by_a_long_kernel_on_another(self):
+        limits = "v1 fixed-share " + " ".join(f"{uuid}:1024:50" for uuid in GPUS[:2])
+        self.run_in(ALONE + """
+first = current
+context(1)
+second_long, second_short = kernel()
+for _ in range(3): assert launch(second_short) == 0
+cuda.cuCtxSetCurrent(first)
+assert launch(long, 3_000_000_000) == 0
+time.sleep(0.3)
+context(1)
+at, cpu = time.monotonic(), time.process_time()
+for _ in range(50): assert launch(second_long, 5_000_000) == 0
+took = time.monotonic() - at
+assert took < 1, took
+time.sleep(1)
+assert time.process_time() - cpu < 0.4
+os._exit(0)""", limits=limits, timeout=20)
+
     def test_a_child_of_fork_is_refused_by_the_driver_and_not_held_up(self):
         self.run_in(LAUNCHES + """
 pid = os.fork()
@@ -265,7 +365,11 @@ assert got
 os._exit(0)""", limits=f"v1 fixed-share {GPUS[0]}:64:30", timeout=20)
 
 
-LAUNCHES = """
+# Makes another context, and leaves the first one current, in which something was launched.
+MADE = """assert cuda.cuCtxCreate_v2(byref(other), 0, 0) == cuda.cuCtxSetCurrent(current) == launch(short) == 0
+"""
+ALONE = """
+import time
 context()
 TEXT = b'''.version 7.0
 .target sm_70
@@ -287,12 +391,13 @@ def launch(function, ns=0):
     value = c_uint64(ns)
     params = (c_void_p * 1)(ctypes.cast(byref(value), c_void_p))
     return cuda.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, None, params if ns else None, None)
+"""
+LAUNCHES = ALONE + """
 def work():
     mine.append(str(threading.get_native_id()))
     cuda.cuCtxSetCurrent(current)
     while True: launch(long, 20000000)
 for _ in range(3): threading.Thread(target=work, daemon=True).start()
-import time
 time.sleep(0.7)
 """
 
