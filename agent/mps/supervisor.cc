@@ -64,7 +64,7 @@ void Supervisor::CloseAll(const std::string& reason) {
   if (unavailable_ != reason) events_.push_back({"MPS is not available", "", reason});
   unavailable_ = reason;
   for (auto& [uuid, gpu] : gpus_) {
-    if (gpu.prepared) layout_.SetGate(uuid, false);
+    if (gpu.prepared || layout_.IsOpen(uuid)) layout_.SetGate(uuid, false);
     gpu.state = {};
     gpu.quiet = false;
     gpu.next_look = {};

@@ -205,6 +205,14 @@ TEST_F(SupervisorTest, WithoutTheProgramNothingIsOfferedAndItSaysWhy) {
   EXPECT_FALSE(without.Now().gpus.at(kA).offered);
 }
 
+TEST_F(SupervisorTest, AnAgentThatRestartsWithoutTheProgramClosesTheGatesThatItFinds) {
+  StartA();
+  Supervisor next({.program = "not-there-4711", .root = folder_.root()}, clock_);
+  next.SetGpus({kA, kB});
+  Tick(next);
+  EXPECT_FALSE(folder_.ContainerMayStart(kA)) << "the daemon may have ended with the container";
+}
+
 TEST_F(SupervisorTest, AtTheMostClientsTheGpuTakesNoFurtherPod) {
   StartA();
   std::string clients;
