@@ -172,7 +172,7 @@ void FutexWakeAll(std::atomic<std::uint32_t>& word) {
 void ForgetGatesAfterFork() {
   gate::EndLeases();
   for (gate::Gate& gate : gate::gates) {
-    gate.state.store(gate::State::kOpen);
+    gate.state.store(gate::State::kPaused);
     gate.pool.store(0);
     gate.captured.store(0);
     gate.waiting.store(0);

@@ -18,7 +18,8 @@ enum class State : std::uint32_t {
 };
 
 struct Gate {
-  std::atomic<State> state = State::kOpen;
+  /// Closed until the thread is there, or is not needed: nobody passes unseen.
+  std::atomic<State> state = State::kPaused;
   std::atomic<std::int64_t> pool = 0;            ///< launches that nobody has leased yet
   std::atomic<std::uint32_t> turn = 0;           ///< futex: changes with each step of the thread
   std::atomic<std::uint64_t> captured = 0;       ///< launches that only went into a capture

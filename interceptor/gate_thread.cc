@@ -81,8 +81,7 @@ void StartThread(session::DeviceIndex device) {
   if (started[device].load(std::memory_order_acquire)) return;
   if (started[device].exchange(true)) return;
   if (!ends_watched.exchange(true)) atexit(End);
-  // Nobody passes unseen until the thread is there.
-  if (!session::LawOf(device, NowNs()).IsFree()) GateOf(device).state.store(State::kPaused);
+  if (session::LawOf(device, NowNs()).IsFree()) GateOf(device).state.store(State::kOpen);
   if (CreateThread(device)) return;
   (Line() << "no thread to hold the share of GPU time: it is not held").Write();
   GateOf(device).state.store(State::kOpen);

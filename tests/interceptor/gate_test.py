@@ -239,6 +239,35 @@ time.sleep(60)""", limits=f"v1 fixed-share {GPUS[0]}:1024:0")
         self.assertLess(surprises, 0.06 * seen)
         process.kill()
 
+    def test_threads_that_launch_first_at_once_find_the_gate_closed(self):
+        process = self.start(ALONE + """
+tell("there")
+sys.stdin.readline()
+for _ in range(60):
+    if (pid := os.fork()) == 0:
+        cuda.cuInit(0)
+        barrier = threading.Barrier(8)
+        def first():
+            barrier.wait()
+            launch(short)
+        for _ in range(8): threading.Thread(target=first, daemon=True).start()
+        time.sleep(0.05)
+        os._exit(0)
+    os.waitpid(pid, 0)
+tell("done")
+""", limits=f"v1 fixed-share {GPUS[0]}:1024:0")
+        self.assertEqual(process.stdout.readline(), '"there"\n')
+        self.grant(0)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while process.poll() is None:
+            self.grant(0)
+            time.sleep(0.005)
+        self.assertEqual(process.communicate(), ('"done"\n', ""))
+        through = sum(sum(struct.unpack_from("<Q8x4Q", self.region(), LANES_AT + slot * 16 * 128 + 64))
+                      for slot in range(128))
+        self.assertEqual(through, 0)
+
     def test_a_gate_that_was_closed_for_a_moment_holds_nobody_longer(self):
         process = self.tenant(0, "--period-us", 700, seconds=4, kernel_us=50)
         time.sleep(0.5)
