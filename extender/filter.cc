@@ -9,6 +9,9 @@
 namespace tessera::extender {
 namespace {
 
+/// At how many states of the cluster a pod is judged in one call.
+constexpr int kMostLooks = 8;
+
 /// A node that fits.
 struct Scored {
   std::int64_t score;
@@ -66,27 +69,42 @@ std::optional<Result<FilterResult>> Filter::SendBack(const ExtenderArgs& args) c
   return Fail(Errc::kConflict, "pod " + args.pod.key() + " is being bound to node " + *node);
 }
 
+struct Filter::Judgement {
+  std::vector<Scored> fitting;
+  Reasons reasons;
+};
+
+Filter::Judgement Filter::Judge(const ExtenderArgs& args,
+                                const std::shared_ptr<const Snapshot>& snapshot) const {
+  Judgement judgement;
+  auto verdicts = verdicts_.Read(args.pod.request, snapshot, ranking_.model());
+  JudgeAll(args, verdicts, [&](std::string_view name, const Verdict& verdict) {
+    if (verdict.fits) {
+      judgement.fitting.push_back({verdict.score, name});
+    } else {
+      judgement.reasons.Add(name, verdict);
+    }
+  });
+  return judgement;
+}
+
 Result<FilterResult> Filter::Handle(const ExtenderArgs& args) const {
   if (!synced_()) return Fail(Errc::kUnavailable, "cache not synced");
   const binpack::PodRequest& request = args.pod.request;
   if (request.containers.empty()) return Passing(args, AllNames(args));
   if (auto sent_back = SendBack(args)) return *std::move(sent_back);
   cache_.Drop(args.pod.uid);
-  const auto snapshot = cache_.UpdateSnapshot();
+  auto snapshot = cache_.UpdateSnapshot();
   ranking_.Observe(args.pod.uid, request, *snapshot);
-  std::vector<Scored> fitting;
-  Reasons reasons;
-  {
-    auto verdicts = verdicts_.Read(request, snapshot, ranking_.model());
-    JudgeAll(args, verdicts, [&](std::string_view name, const Verdict& verdict) {
-      if (verdict.fits) {
-        fitting.push_back({verdict.score, name});
-      } else {
-        reasons.Add(name, verdict);
-      }
-    });
+  Judgement judgement = Judge(args, snapshot);
+  // Ends: what is newer is asked for a few times a second at most, or is there already.
+  for (int i = 0; i < kMostLooks && judgement.fitting.empty(); ++i) {
+    if (!options_.is_newer || !options_.is_newer(snapshot)) break;
+    snapshot = cache_.UpdateSnapshot();
+    judgement = Judge(args, snapshot);
   }
-  std::vector<std::string> names = Best(std::move(fitting), options_.limit);
+  const Reasons& reasons = judgement.reasons;
+  std::vector<std::string> names = Best(std::move(judgement.fitting), options_.limit);
   // A pod that the webhook has not seen cannot be bound: see Bind.
   if (args.pod.managed) cache_.Hold(args.pod.uid, names, request, args.pod.priority);
   if (names.empty() && on_rejected_) on_rejected_(reasons);

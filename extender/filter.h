@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 
 #include "common/base/result.h"
 #include "extender/cache.h"
@@ -21,6 +22,9 @@ class Filter {
  public:
   struct Options {
     int limit = 8;  ///< how many nodes pass at most; 0: all that fit
+    /// Asked before a pod is told that nothing fits: is there a newer state than this one? May wait
+    /// for it. Empty: there is not.
+    std::function<bool(const std::shared_ptr<const Snapshot>&)> is_newer{};
   };
   /// Told about each rejected pod's reasons.
   using OnRejected = std::function<void(const Reasons&)>;
@@ -32,6 +36,9 @@ class Filter {
   Result<FilterResult> Handle(const ExtenderArgs& args) const;
 
  private:
+  /// Who fits, and why the others do not.
+  struct Judgement;
+  Judgement Judge(const ExtenderArgs& args, const std::shared_ptr<const Snapshot>& snapshot) const;
   std::optional<Result<FilterResult>> SendBack(const ExtenderArgs& args) const;
 
   Cache& cache_;

@@ -16,6 +16,7 @@
 #include "extender/pending_events.h"
 #include "extender/ranking.h"
 #include "extender/routes.h"
+#include "extender/second_look.h"
 #include "extender/watch.h"
 #include "extender/workload_file.h"
 
@@ -38,6 +39,7 @@ struct Service::Impl {
                 }),
         cache(clock,
               {.hold_time = options.hold_time, .preference = [this] { return ranking.model(); }}),
+        second_look(cache, clock),
         events(watch, clock, cache, ranking, verdicts, [this] { return synced(); }),
         nodes(watch, std::string(kNodesPath), NodeHandlers(cache)),
         pods(watch, std::string(kPodsPath),
@@ -47,7 +49,9 @@ struct Service::Impl {
              {.request = [this] { return pods.RequestList(); },
               .wait = [this](std::uint64_t ticket) { return pods.AwaitList(ticket, kListTime); }}),
         filter(
-            cache, ranking, verdicts, {.limit = options.filter_limit},
+            cache, ranking, verdicts,
+            {.limit = options.filter_limit,
+             .is_newer = [this](const auto& seen) { return second_look.Wait(seen); }},
             [this] { return synced() && idle.Enter(); },
             [this](const Reasons& reasons) { rejections.Count(reasons); }),
         bind(bind_client, cache, clock, options.bind_timeout,
@@ -87,6 +91,7 @@ struct Service::Impl {
   std::mutex workload_mu;  ///< one writer of the workload's file
   Ranking ranking;
   Cache cache;
+  SecondLook second_look;
   VerdictCache verdicts;
   PendingEvents events;
   kube::Reflector nodes;

@@ -1,9 +1,11 @@
 #include "extender/filter.h"
 
 #include <map>
+#include <thread>
 
 #include <gmock/gmock.h>
 
+#include "extender/second_look.h"
 #include "tests/extender/build.h"
 
 namespace tessera::extender {
@@ -47,6 +49,52 @@ TEST_F(FilterTest, AnswersWithAnErrorUntilTheCacheIsSynced) {
   const auto result = filter_.Handle(Args("p", Ask(1, 1), {"n"}));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message, "cache not synced");
+}
+
+TEST_F(FilterTest, ARejectionIsLookedAtOnceMoreIfTheClusterHasChangedMeanwhile) {
+  AddNode(cache_, "n", 1);
+  cache_.AddPod("x", "n", Given("n", 0, 900, 100));
+  int asked = 0;
+  const Filter filter(
+      cache_, ranking_, verdicts_,
+      {.is_newer =
+           [&](const auto& seen) {
+             EXPECT_EQ(seen, cache_.UpdateSnapshot());
+             if (++asked == 2) cache_.RemovePod("x");
+             return asked <= 2;
+           }},
+      [] { return true; }, [this](const Reasons&) { ++rejected_pods_; });
+  const auto fits = filter.Handle(Args("p", Ask(900, 100), {"n"}));
+  ASSERT_TRUE(fits);
+  EXPECT_THAT(fits->node_names, ElementsAre("n"));
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(rejected_pods_, 0);
+  EXPECT_TRUE(fits->failed.empty());
+  const auto too_large = filter.Handle(Args("q", Ask(90000, 100), {"n"}));
+  EXPECT_TRUE(too_large->node_names.empty());
+  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(rejected_pods_, 1);
+}
+
+TEST_F(FilterTest, ASecondLookWaitsForAChangeAFewTimesASecond) {
+  AddNode(cache_, "n", 1);
+  SecondLook look(cache_, clock_);
+  const auto before = cache_.UpdateSnapshot();
+  std::thread late([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(8));
+    cache_.AddPod("x", "n", Given("n", 0, 500, 50));
+  });
+  EXPECT_TRUE(look.Wait(before));
+  late.join();
+  EXPECT_TRUE(look.Wait(before)) << "it has changed already";
+  const auto now = cache_.UpdateSnapshot();
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(look.Wait(now));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
+  clock_.Advance(std::chrono::seconds(1));
+  const auto again = std::chrono::steady_clock::now();
+  EXPECT_FALSE(look.Wait(now));
+  EXPECT_GE(std::chrono::steady_clock::now() - again, SecondLook::kMoment);
 }
 
 TEST_F(FilterTest, PodsWithoutAGpuPassEverywhereAndHoldNothing) {
