@@ -115,6 +115,7 @@ void Cache::AddPod(const std::string& uid, const std::string& node,
 void Cache::RemovePod(const std::string& uid) {
   const std::lock_guard lock(mu_);
   Erase(uid);
+  RememberGone(uid);
 }
 
 std::optional<std::string> Cache::NodeOf(const std::string& uid) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "binpack/evict.h"
@@ -166,6 +168,8 @@ class Cache {
   void Insert(const std::string& uid, Pod pod);
   void Erase(const std::string& uid);
   void EndOldHolds();
+  /// Never held again, though a filter may still be at work on it.
+  void RememberGone(const std::string& uid);
   /// Inserts a hold and sets its time limit.
   void InsertHold(const std::string& uid, Pod pod, std::chrono::milliseconds time);
   std::optional<binpack::Placement> ChooseOn(const binpack::NodeInfo& node,
@@ -180,6 +184,9 @@ class Cache {
   std::map<std::string, NodeEntry> nodes_ TESSERA_GUARDED_BY(mu_);
   std::multimap<std::chrono::steady_clock::time_point, Deadline> deadlines_ TESSERA_GUARDED_BY(mu_);
   std::uint64_t hold_number_ TESSERA_GUARDED_BY(mu_) = 0;
+  std::unordered_set<std::string> gone_ TESSERA_GUARDED_BY(mu_);  ///< removed in the last minute
+  std::deque<std::pair<std::chrono::steady_clock::time_point, std::string>> gone_until_
+      TESSERA_GUARDED_BY(mu_);
   std::uint64_t lists_ TESSERA_GUARDED_BY(mu_) = 0;  ///< begun so far
   SnapshotMaker snapshots_ TESSERA_GUARDED_BY(mu_);
 };

@@ -8,6 +8,13 @@ namespace tessera::extender {
 using binpack::Placement;
 using binpack::PodRequest;
 
+namespace {
+
+/// Longer than any filter takes. uids never come again.
+constexpr std::chrono::minutes kGoneTime{1};
+
+}  // namespace
+
 contract::Assignment Cache::MakeAssignment(const std::string& node, const PodRequest& request,
                                            Placement placement) {
   if (request.oversubscribe) {
@@ -36,6 +43,15 @@ void Cache::EndOldHolds() {
   }
 }
 
+void Cache::RememberGone(const std::string& uid) {
+  const auto now = clock_.Now();
+  while (!gone_until_.empty() && gone_until_.front().first <= now) {
+    gone_.erase(gone_until_.front().second);
+    gone_until_.pop_front();
+  }
+  if (gone_.insert(uid).second) gone_until_.emplace_back(now + kGoneTime, uid);
+}
+
 void Cache::InsertHold(const std::string& uid, Pod pod, std::chrono::milliseconds time) {
   pod.hold_number = ++hold_number_;
   deadlines_.emplace(clock_.Now() + time, Deadline{uid, pod.hold_number});
@@ -49,6 +65,7 @@ std::optional<std::string> Cache::Hold(const std::string& uid,
   EndOldHolds();
   const auto known = pods_.find(uid);
   if (known != pods_.end() && known->second.state != State::kHeld) return std::nullopt;
+  if (gone_.contains(uid)) return std::nullopt;
   for (const std::string& name : nodes) {
     const auto entry = nodes_.find(name);
     if (entry == nodes_.end() || !entry->second.refusal().empty()) continue;
@@ -106,7 +123,7 @@ void Cache::Nominate(const std::string& uid, const std::string& node, const PodR
   EndOldHolds();
   const auto known = pods_.find(uid);
   if (known != pods_.end() && known->second.state != State::kHeld) return;
-  if (!nodes_.contains(node)) return;
+  if (!nodes_.contains(node) || gone_.contains(uid)) return;
   Pod pod{.node = node,
           .assignment = MakeAssignment(node, request, std::move(placement)),
           .request = request,

@@ -76,6 +76,22 @@ TEST_F(FilterTest, ARejectionIsLookedAtOnceMoreIfTheClusterHasChangedMeanwhile) 
   EXPECT_EQ(rejected_pods_, 1);
 }
 
+TEST_F(FilterTest, APodThatIsDeletedWhileItIsLookedAtHoldsNothing) {
+  AddNode(cache_, "n", 1);
+  cache_.AddPod("x", "n", Given("n", 0, 900, 100));
+  const Filter filter(cache_, ranking_, verdicts_,
+                      {.is_newer =
+                           [&](const auto&) {
+                             cache_.RemovePod("p");
+                             cache_.RemovePod("x");
+                             return true;
+                           }},
+                      [] { return true; }, {});
+  ASSERT_TRUE(filter.Handle(Args("p", Ask(900, 100), {"n"})));
+  EXPECT_FALSE(cache_.HeldRequest("p"));
+  EXPECT_THAT(Names("q", Ask(900, 100), {"n"}), ElementsAre("n"));
+}
+
 TEST_F(FilterTest, ASecondLookWaitsForAChangeAFewTimesASecond) {
   AddNode(cache_, "n", 1);
   SecondLook look(cache_, clock_);
