@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "sim/gpu/share.h"
+#include "sim/gpu/utilization.h"
 
 namespace tessera::sim::cuda {
 namespace {
@@ -193,6 +194,7 @@ std::uint64_t Engine::RunKernel(const Operation& operation, std::uint64_t start_
             ? std::min(window_end_ns_, at + static_cast<std::uint64_t>(std::ceil(left / share_)))
             : window_end_ns_;
     gpu::AddGpuTime(*own, static_cast<std::uint64_t>(used), end);
+    gpu::AddUtilization(state_.file(), at, end, static_cast<std::uint64_t>(used));
     at = end;
     left -= used;
     if (left < 1.0) break;

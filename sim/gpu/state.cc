@@ -15,7 +15,7 @@ namespace tessera::sim::gpu {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x7465737365726131;
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 
 tl::unexpected<Error> SystemError(const std::string& path) {
   return Fail(Errc::kUnavailable, "state file " + path + ": " + std::strerror(errno));

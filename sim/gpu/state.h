@@ -21,6 +21,9 @@ std::uint64_t NowNs();
 inline constexpr std::uint64_t kBucketNs = 100'000'000;
 inline constexpr std::size_t kBuckets = 16;
 inline constexpr std::size_t kSlots = 256;
+/// What NVML calls a sample of utilisation.
+inline constexpr std::uint64_t kUtilizationNs = 200'000'000;
+inline constexpr std::size_t kUtilizationBuckets = 128;
 
 /// What one process does with one device. Written by its owner alone; read by everybody.
 struct Slot {
@@ -55,6 +58,9 @@ struct DeviceFile {
   std::atomic<std::uint32_t> epoch;  ///< futex: changes when a process becomes busy or idle
   std::array<Slot, kSlots> slots;
   std::array<Hold, kHolds> holds;
+  /// GPU time of all processes by stretches of kUtilizationNs: number of the stretch in the upper
+  /// half, nanoseconds in the lower (utilization.h).
+  std::array<std::atomic<std::uint64_t>, kUtilizationBuckets> utilization;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(sizeof(Slot) == 192);

@@ -28,6 +28,7 @@ struct Library {
   int cuda_version = 0;
   std::deque<Device> devices;  ///< grows only: handles stay good after nvmlShutdown
   std::uint64_t config_stamp = 0;
+  std::int64_t wall_offset_us = 0;  ///< of the time stamps of samples
 };
 
 Library& TheLibrary();

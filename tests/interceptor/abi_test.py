@@ -36,7 +36,7 @@ def probe_lines(text):
     for body in re.findall(r"enum[^{;]*\{(.*?)\}", text, re.S):
         for constant in re.findall(r"(?:^|,)\s*(\w+)\s*=", body):
             yield f"VALUE({constant})"
-    for body, name in re.findall(r"typedef struct \w+ \{(.*?)\n\} (\w+);", text, re.S):
+    for body, name in re.findall(r"typedef (?:struct|union) \w+ \{(.*?)\n\} (\w+);", text, re.S):
         yield f"SIZE({name})"
         body = re.sub(r"struct \{.*?\} (\w+);", r"int \1;", body, flags=re.S)
         for member in re.findall(r"(\w+)(?:\[\w+\])?;", body):

@@ -1,9 +1,11 @@
 // NVML over processes that run sim_workload.
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -135,6 +137,86 @@ TEST_F(Nvml, SeesWhoUsesTheGpuTime) {
   spinner.Kill();
   EXPECT_EQ(nvmlDeviceGetUtilizationRates(devices_[0], &utilization), NVML_SUCCESS);
   EXPECT_EQ(utilization.gpu, 0U);
+}
+
+class Samples : public Nvml {
+ protected:
+  /// Those after `since`; what NVML answered is in result_.
+  std::vector<nvmlSample_t> Ask(unsigned long long since, unsigned int room = 200) {
+    std::vector<nvmlSample_t> samples(room);
+    nvmlValueType_t type{};
+    result_ = nvmlDeviceGetSamples(devices_[0], NVML_GPU_UTILIZATION_SAMPLES, since, &type, &room,
+                                   samples.data());
+    samples.resize(result_ == NVML_SUCCESS ? room : 0);
+    EXPECT_TRUE(samples.empty() || type == NVML_VALUE_TYPE_UNSIGNED_INT);
+    return samples;
+  }
+  static unsigned int Most(const std::vector<nvmlSample_t>& samples) {
+    unsigned int most = 0;
+    for (const auto& sample : samples) most = std::max(most, sample.sampleValue.uiVal);
+    return most;
+  }
+  static unsigned long long NowUs() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<unsigned long long>(
+        std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+  }
+  nvmlReturn_t result_{};
+};
+
+TEST_F(Samples, TellEachFifthOfASecondOnceAndKeepWhatEndedProcessesHad) {
+  const unsigned long long start = NowUs();
+  Child spinner(kWorkload + " spin 1000000 5000", {});
+  ASSERT_EQ(spinner.Line(), "ready");
+  spinner.Send("go");
+  const auto deadline = Clock::now() + std::chrono::seconds(10);
+  while (Most(Ask(start)) < 90 && Clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  spinner.Kill();
+  const auto samples = Ask(start);
+  EXPECT_GE(Most(samples), 90U) << "also when its process is gone";
+  for (std::size_t i = 1; i < samples.size(); ++i) {
+    EXPECT_EQ(samples[i].timeStamp - samples[i - 1].timeStamp, 200'000U);
+  }
+  EXPECT_LE(samples.back().timeStamp, NowUs());
+  EXPECT_GE(samples.back().timeStamp + 2'000'000, NowUs());
+  for (const auto& again : Ask(samples.back().timeStamp)) {
+    EXPECT_GE(again.timeStamp, samples.back().timeStamp + 200'000) << "told once";
+  }
+}
+
+TEST_F(Samples, AnIdleGpuHasSamplesToo) {
+  EXPECT_EQ(Ask(0).size(), 100U);
+  EXPECT_EQ(Ask(0, 3).size(), 3U);
+  EXPECT_TRUE(Ask(NowUs() + 60'000'000).empty());
+  EXPECT_EQ(result_, NVML_ERROR_NOT_FOUND);
+}
+
+TEST_F(Samples, WrongQuestionsAreRefused) {
+  nvmlValueType_t type{};
+  unsigned int count = 0;
+  nvmlSample_t sample{};
+  const auto ask = [&](nvmlDevice_t device, nvmlSamplingType_t kind, nvmlValueType_t* value,
+                       unsigned int* room, nvmlSample_t* into) {
+    return nvmlDeviceGetSamples(device, kind, 0, value, room, into);
+  };
+  constexpr auto kKind = NVML_GPU_UTILIZATION_SAMPLES;
+  EXPECT_EQ(ask(devices_[0], kKind, &type, &count, nullptr), NVML_SUCCESS) << "asks for the room";
+  EXPECT_EQ(count, 100U);
+  count = 0;
+  EXPECT_EQ(ask(devices_[0], kKind, &type, &count, &sample), NVML_ERROR_INVALID_ARGUMENT);
+  count = 1;
+  EXPECT_EQ(ask(nullptr, kKind, &type, &count, &sample), NVML_ERROR_INVALID_ARGUMENT);
+  EXPECT_EQ(ask(devices_[0], kKind, nullptr, &count, &sample), NVML_ERROR_INVALID_ARGUMENT);
+  EXPECT_EQ(ask(devices_[0], kKind, &type, nullptr, &sample), NVML_ERROR_INVALID_ARGUMENT);
+  EXPECT_EQ(ask(devices_[0], NVML_MEMORY_UTILIZATION_SAMPLES, &type, &count, &sample),
+            NVML_ERROR_NOT_SUPPORTED);
+  Configure("lost", "1");
+  EXPECT_EQ(ask(devices_[0], kKind, &type, &count, &sample), NVML_ERROR_GPU_IS_LOST);
+  nvmlShutdown();
+  EXPECT_EQ(ask(devices_[0], kKind, &type, &count, &sample), NVML_ERROR_UNINITIALIZED);
+  nvmlInit_v2();
 }
 
 class Events : public Nvml {
