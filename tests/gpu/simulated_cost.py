@@ -1,24 +1,36 @@
 #!/usr/bin/env python3
-"""cost.py against a simulated driver that does nothing: it runs, and tells every row. Usage: simulated_cost.py BUILD_FOLDER [ROUNDS]"""
+"""cost.py against a simulated driver that does nothing: every row is there, and within bounds; with bounds of nothing it fails.
+Usage: simulated_cost.py BUILD_FOLDER [ROUNDS STARTS]"""
 import os
 import subprocess
 import sys
 import tempfile
 
 BUILD = os.path.realpath(sys.argv[1])
-ROUNDS = sys.argv[2] if len(sys.argv) > 2 else "1"
+ROUNDS, STARTS = sys.argv[2:4] if len(sys.argv) > 3 else ("3", "20")
 UUID = "GPU-aaaaaaaa-0000-0000-0000-000000000000"
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Beside a neighbour on the same core everything takes half as long again.
+BOUNDS = "2"
+ROWS = ["cuLaunchKernel", "cuMemAlloc_and_cuMemFree", "cuMemAlloc_up_to_20000", "cuMemFree_newest_of_20000", "cuMemGetInfo",
+        "cuGetProcAddress_unhooked", "until_main", "until_driver_open", "until_first_call", "until_cuInit"]
+
+
+def cost(env, rounds, starts, bounds):
+    run = subprocess.run([sys.executable, f"{HERE}/cost.py", "--program", f"{BUILD}/tests/gpu/cost", "--library",
+                          f"{BUILD}/lib/libtessera.so", "--uuid", UUID, "--rounds", rounds, "--starts", starts, "--bounds", bounds],
+                         env=env, stdout=subprocess.PIPE, text=True)
+    return run.returncode, run.stdout
+
 
 with tempfile.TemporaryDirectory() as folder:
     with open(f"{folder}/gpus", "w") as file:
         file.write(f"gpu uuid={UUID} memory_mib=65536\n")
     env = {**os.environ, "LD_LIBRARY_PATH": f"{BUILD}/lib/sim", "TESSERA_SIM_GPUS": f"{folder}/gpus",
            "TESSERA_SIM_STATE": folder, "TESSERA_SIM_NOOP": "1"}
-    out = subprocess.run([sys.executable, f"{HERE}/cost.py", "--program", f"{BUILD}/tests/gpu/cost", "--library",
-                          f"{BUILD}/lib/libtessera.so", "--uuid", UUID, "--rounds", ROUNDS], env=env, check=True,
-                         capture_output=True, text=True).stdout
+    status, out = cost(env, ROUNDS, STARTS, BOUNDS)
     print(out)
-    rows = [line.split()[0] for line in out.splitlines()[1:]]
-    sys.exit(0 if rows == ["cuLaunchKernel", "cuMemAlloc_up_to_20000", "cuMemFree_newest_of_20000", "cuMemAlloc_and_cuMemFree",
-                           "cuMemGetInfo", "cuGetProcAddress_unhooked", "process_until_cuInit"] else 1)
+    told = [line.split()[0] for line in out.splitlines() if line.split()[:1] and line.split()[0] in ROWS]
+    refused, _ = cost(env, "1", "2", "0.01")
+    print(f"rows as expected: {told == ROWS}; a hundredth of the bounds is refused: {refused == 1}")
+    sys.exit(0 if status == 0 and told == ROWS and refused == 1 else 1)
