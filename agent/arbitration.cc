@@ -67,4 +67,21 @@ std::vector<ArbitratedContainer> ContainersToArbitrate(const std::vector<Pod>& p
   return containers;
 }
 
+std::set<std::string> GpusToSample(const contract::Inventory& inventory,
+                                   const std::vector<ArbitratedContainer>& containers) {
+  std::set<std::string> uuids;
+  for (const binpack::GpuDevice& gpu : inventory.gpus) {
+    if (!gpu.healthy) return {};
+    int count = 0;
+    bool share = false;
+    for (const ArbitratedContainer& container : containers) {
+      if (container.gpu_uuid != gpu.uuid) continue;
+      ++count;
+      share = share || (container.percent > 0 && container.percent < 100);
+    }
+    if (share || count > 1) uuids.insert(gpu.uuid);
+  }
+  return uuids;
+}
+
 }  // namespace tessera::agent

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/arbiter/arbiter_thread.h"
 #include "agent/pod.h"
+#include "common/contract/inventory.h"
 
 namespace tessera::agent {
 
@@ -16,5 +18,11 @@ namespace tessera::agent {
 /// region. Pods that have a GPU for themselves, or share it by MPS, are left out.
 std::vector<ArbitratedContainer> ContainersToArbitrate(const std::vector<Pod>& pods,
                                                        const std::string& pods_dir);
+
+/// The GPUs, by uuid, that the arbiter has to hear of how busy they are: healthy ones with two of
+/// `containers`, or one with a share of 1 to 99 percent. None while any GPU is unhealthy: NVML,
+/// held open for this, would not start anew for those who wait for it to recover. Pure.
+std::set<std::string> GpusToSample(const contract::Inventory& inventory,
+                                   const std::vector<ArbitratedContainer>& containers);
 
 }  // namespace tessera::agent

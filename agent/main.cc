@@ -1,13 +1,15 @@
 // tessera-agent: wires NVML, the node's publisher, the watches, the regions and the server.
-// Threads: main's publishes, one reads NVML, one arbitrates, one looks after MPS daemons, two
-// watch, the server's own answer.
+// Threads: main's publishes, one reads NVML, one arbitrates, one asks NVML how busy GPUs are, one
+// looks after MPS daemons, two watch, the server's own answer.
 #include <unistd.h>
 
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "agent/arbitration.h"
+#include "agent/busy/busy_thread.h"
 #include "agent/flags.h"
 #include "agent/hardware.h"
 #include "agent/hardware_thread.h"
@@ -45,12 +47,27 @@ struct Agent {
     if (flags.arbiter) {
       arbiter.emplace(
           [this, dir = flags.kubelet_pods_dir] { return ContainersToArbitrate(pods.List(), dir); });
+      EmplaceBusy(flags);
     }
     if (!flags.mps) return;
     mps.emplace(
         mps::Options{
             .program = flags.mps_control, .arguments = flags.mps_arguments, .root = flags.mps_root},
         clock);
+  }
+
+  /// REQUIRES: there is an arbiter.
+  void EmplaceBusy(const Flags& flags) {
+    busy.emplace(
+        BusyThread::Options{.library = flags.nvml_library},
+        [this, dir = flags.kubelet_pods_dir] {
+          return GpusToSample(hardware.Now().inventory, ContainersToArbitrate(pods.List(), dir));
+        },
+        [](const std::string&, std::span<const BusySample>) {},
+        [](const std::string& uuid, const std::string& reason) {
+          log::Warn("utilisation of the GPU is not known",
+                    {{"gpu_uuid", uuid}, {"reason", reason}});
+        });
   }
 
   NodeState State() {
@@ -67,6 +84,7 @@ struct Agent {
       MarkMps(*state.mps, state.inventory);
     }
     if (arbiter) state.arbitration = arbiter->Report();
+    if (busy) state.busy = busy->Ratios();
     return state;
   }
 
@@ -80,6 +98,7 @@ struct Agent {
   Watches watches;
   std::optional<mps::Supervisor> mps;    ///< none: isolation mps is off
   std::optional<ArbiterThread> arbiter;  ///< none: nobody is told when to run
+  std::optional<BusyThread> busy;        ///< as the arbiter, for which it is
 };
 
 /// What the GPUs and the pods mean to the MPS daemons, and these to what is published.
@@ -128,6 +147,7 @@ int Serve(const Flags& flags, ShutdownSignal& signal) {
 
   agent.watches.Start();
   HardwareThread reader(agent.hardware, std::chrono::seconds(flags.interval_seconds));
+  if (agent.busy) agent.busy->Start();
   std::optional<MpsThread> daemons;
   if (agent.mps) daemons.emplace(*agent.mps);
   Loop(agent, signal);
@@ -137,7 +157,8 @@ int Serve(const Flags& flags, ShutdownSignal& signal) {
   agent.watches.Stop();
   daemons.reset();
   server.Stop();
-  if (!reader.Stop(kDriverPatience)) {
+  const bool busy_ended = !agent.busy || agent.busy->Stop(kDriverPatience);
+  if (!reader.Stop(kDriverPatience) || !busy_ended) {
     log::Warn("NVML hangs; leaving without it");
     _exit(0);
   }

@@ -73,6 +73,12 @@ void AddWindows(const NodeState& state, Families& families) {
   }
 }
 
+void AddBusy(const NodeState& state, Families& families) {
+  for (const auto& [uuid, ratio] : state.busy) {
+    families.Add("tessera_gpu_busy_ratio", {{"node", state.node}, {"gpu_uuid", uuid}}, ratio);
+  }
+}
+
 /// By GPU and region.
 std::map<std::pair<std::string, std::string>, TenantTotals> TotalsOf(const ArbiterReport& report) {
   std::map<std::pair<std::string, std::string>, TenantTotals> totals;
@@ -156,6 +162,7 @@ std::vector<MetricFamily> BuildFamilies(const NodeState& state) {
   Families families;
   AddGpus(state, families);
   AddWindows(state, families);
+  AddBusy(state, families);
   AddContainers(state, families);
   AddAgent(state, families);
   AddMps(state, families);

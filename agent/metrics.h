@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +24,9 @@ struct NodeState {
   bool nvml_up = false;
   std::vector<Pod> pods;
   std::vector<ContainerUsage> containers;
-  std::optional<mps::State> mps{};  ///< none: isolation mps is off
-  ArbiterReport arbitration{};      ///< empty without an arbiter
+  std::optional<mps::State> mps{};       ///< none: isolation mps is off
+  ArbiterReport arbitration{};           ///< empty without an arbiter
+  std::map<std::string, double> busy{};  ///< by GPU: part of the last second, where it is known
 };
 
 /// The agent's metric families; README.md lists them. Pure. A series exists as long as its GPU or

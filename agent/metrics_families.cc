@@ -68,6 +68,10 @@ void Families::DeclareGpuFamilies() {
       "tessera_gpu_window_overruns_total",
       "Windows of one container after which its work ran on for so long that the next one's opened "
       "beside it.");
+  Gauge(
+      "tessera_gpu_busy_ratio",
+      "Part of the last second in which the GPU was at work, for whomever, as NVML tells it; only "
+      "of GPUs with two containers that share them, or one with a share below 100 percent.");
 }
 
 void Families::DeclareContainerFamilies() {

@@ -19,13 +19,14 @@ ALLOWED = {
     "extender": ["binpack", "common"],
     "webhook": ["binpack", "common"],
     "agent/arbiter": ["common/base", "interceptor/region"],
+    "agent/busy": ["agent/arbiter/busy_sample.h", "common/abi", "common/base"],
     "agent/mps": ["common/base", "common/contract/names.h"],
-    "agent": ["agent/arbiter", "agent/mps", "binpack", "common", "interceptor/region"],
+    "agent": ["agent/arbiter", "agent/busy", "agent/mps", "binpack", "common", "interceptor/region"],
     "cli": ["binpack", "common"],
     "sim": ["common", "binpack", "interceptor/region"],
 }
 # What the simulated driver, the library, the arbiter and MPS may use of common/base: no third-party library behind it.
-HEADER_ONLY_ROOMS = ("agent/arbiter", "agent/mps", "interceptor", "sim/cuda", "sim/gpu", "sim/nvml")
+HEADER_ONLY_ROOMS = ("agent/arbiter", "agent/busy", "agent/mps", "interceptor", "sim/cuda", "sim/gpu", "sim/nvml")
 RUNTIME_HEADERS = ("common/base/log.h", "common/base/shutdown.h")
 # third-party header prefix -> where it may stand
 EDGES = {

@@ -131,5 +131,47 @@ TEST(Arbitration, MetricsTellOfWindowsByGpuAndContainer) {
               HasSubstr("tessera_container_gpu_window_wait_seconds_total" + container + "0.5\n"));
 }
 
+TEST(Arbitration, BusyIsTheUtilisationWhereItIsKnown) {
+  NodeState state;
+  state.node = "n1";
+  EXPECT_THAT(RenderFamilies(state), Not(HasSubstr("tessera_gpu_busy_ratio")));
+  state.busy = {{"GPU-a", 0.25}};
+  EXPECT_THAT(RenderFamilies(state),
+              HasSubstr(R"(tessera_gpu_busy_ratio{node="n1",gpu_uuid="GPU-a"} 0.25)"));
+}
+
+TEST(Arbitration, GpusAreSampledThatAreShared) {
+  const struct {
+    const char* name;
+    std::vector<std::pair<const char*, int>> containers;  // GPU, percent
+    std::vector<std::pair<const char*, bool>> gpus;       // healthy
+    std::set<std::string> want;
+  } cases[] = {
+      {"nobody", {}, {{"a", true}}, {}},
+      {"alone with all of it", {{"a", 100}}, {{"a", true}}, {}},
+      {"alone and best-effort", {{"a", 0}}, {{"a", true}}, {}},
+      {"alone with a share", {{"a", 99}}, {{"a", true}}, {"a"}},
+      {"the least share", {{"a", 1}, {"b", 100}}, {{"a", true}, {"b", true}}, {"a"}},
+      {"two best-effort", {{"a", 0}, {"a", 0}}, {{"a", true}, {"b", true}}, {"a"}},
+      {"both", {{"a", 0}, {"b", 50}, {"a", 0}}, {{"a", true}, {"b", true}}, {"a", "b"}},
+      {"one that NVML does not list", {{"a", 50}, {"c", 50}}, {{"a", true}}, {"a"}},
+      {"another is sick", {{"a", 50}}, {{"a", true}, {"b", false}}, {}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    contract::Inventory inventory;
+    for (const auto& [uuid, healthy] : c.gpus) {
+      binpack::GpuDevice& gpu = inventory.gpus.emplace_back();
+      gpu.uuid = uuid;
+      gpu.healthy = healthy;
+    }
+    std::vector<ArbitratedContainer> containers;
+    for (const auto& [uuid, percent] : c.containers) {
+      containers.push_back({.gpu_uuid = uuid, .region_path = "/r", .percent = percent});
+    }
+    EXPECT_EQ(GpusToSample(inventory, containers), c.want);
+  }
+}
+
 }  // namespace
 }  // namespace tessera::agent

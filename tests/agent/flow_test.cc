@@ -284,6 +284,7 @@ TEST_F(Program, ContainersThatShareAGpuGetTheirWindows) {
   EXPECT_TRUE(Eventually([&] {
     const std::string body = Get("/metrics").body;
     return body.find("tessera_gpu_arbitrated" + labels + "} 1") != std::string::npos &&
+           body.find("tessera_gpu_busy_ratio" + labels + "} 0") != std::string::npos &&
            body.find("tessera_container_gpu_window_wait_seconds_total" + labels) !=
                std::string::npos;
   })) << Get("/metrics").body;
@@ -301,6 +302,7 @@ TEST_F(Program, WithoutTheArbiterNobodyIsToldAnything) {
   std::this_thread::sleep_for(std::chrono::milliseconds(600));
   EXPECT_EQ(region.Grant(0).heartbeat_ns.load(), 0U);
   EXPECT_THAT(Get("/metrics").body, Not(HasSubstr("tessera_gpu_arbitrated")));
+  EXPECT_THAT(Get("/metrics").body, Not(HasSubstr("tessera_gpu_busy_ratio")));
   EXPECT_EQ(Stop(SIGTERM), 0);
 }
 
