@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What libtessera.so costs PyTorch, and which share of the GPU's time a limit leaves it.
 Usage: torch_speed.py --library LIB --uuid UUID [--pairs N] [--seconds S] [--cores P]
-Without a limit of cores, throughput bare and under the library alternates; with one (--cores), the GPU time obtained is
-throughput under the limit by throughput bare, times the share of the time that the GPU was busy bare. That is told in two
-ways: the sum of all kernels' times by PyTorch's profiler, and NVML's utilisation, both in a run of their own without the
-library."""
+Processes stand ready, bare, under the library without a limit of cores, and with one, and run in turn, each for a
+moment: what changes on the machine meanwhile changes for all. The GPU time obtained under a limit is told in two ways:
+throughput, times the time that the kernels of a step take by PyTorch's profiler; and NVML's utilisation while it ran."""
 import argparse
+import ctypes
 import json
 import os
 import statistics
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 MEMORY_MIB = 131072
+CPUS = 4
 
 
 # --- In a process of its own ------------------------------------------------------------------------------------------
@@ -122,96 +123,167 @@ def charged():
         return [ns / 1e9 for ns in struct.unpack_from("<2Q", file.read(4096), 64 + 80 + 16)]
 
 
-def measure(seconds, with_profile, with_nvml, only):
+def worker():
+    """Does what it is told, a line of JSON each way: [name] makes the work and warms up, [name, seconds] runs it and says how,
+    [name, "profile"] tells its kernels' time."""
     import torch
     torch.backends.cudnn.benchmark = False
-    results = {}
-    for name, make in WORK.items():
-        if not name.startswith(only):
-            continue
-        step = make(torch)
-        warm = time.monotonic() + 0.5
-        while time.monotonic() < warm:
-            step()
-        nvml = subprocess.Popen(["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms",
-                                 "200"], stdout=subprocess.PIPE, text=True) if with_nvml else None
-        used, waited = charged()
-        start, count = time.monotonic(), 0
-        while time.monotonic() - start < seconds:
-            step()
-            count += 1
-        took = time.monotonic() - start
-        rate = count / took
-        result = {"rate": rate}
-        result["charged"], result["waited"] = (100 * (now - then) / took for now, then in zip(charged(), (used, waited)))
-        if nvml:
-            nvml.terminate()
-            samples = [float(line) for line in nvml.communicate()[0].split()][3:]
-            result["nvml"] = statistics.mean(samples) if samples else 0.0
-        if with_profile:
-            result["kernel_us"] = kernel_us(torch, step)
-        results[name] = result
-    print(json.dumps(results))
+    steps = {}
+    for line in sys.stdin:
+        name, what = (json.loads(line) + [None])[:2]
+        if what is None:
+            steps = {name: WORK[name](torch)}
+            result = run_for(steps[name], 1.0)
+        elif what == "profile":
+            result = {"kernel_us": kernel_us(torch, steps[name])}
+        else:
+            result = run_for(steps[name], what)
+        print(json.dumps(result), flush=True)
 
 
-# --- The table --------------------------------------------------------------------------------------------------------
-def run(args, cores, *flags):
-    """cores None: without the library."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
-    with tempfile.TemporaryDirectory() as folder:
+def run_for(step, seconds):
+    used, waited = charged()
+    start, count = time.monotonic(), 0
+    while time.monotonic() - start < seconds:
+        step()
+        count += 1
+    took = time.monotonic() - start
+    now_used, now_waited = charged()
+    return {"rate": count / took, "charged": 100 * (now_used - used) / took, "waited": 100 * (now_waited - waited) / took}
+
+
+# --- The tables -------------------------------------------------------------------------------------------------------
+class Utilization:
+    """NVML's utilisation of a GPU since the last start(), in percent: the mean of its samples, of some 0.1 s each."""
+
+    class Sample(ctypes.Structure):
+        _fields_ = [("time_us", ctypes.c_uint64), ("value", ctypes.c_uint64)]
+
+    def __init__(self, uuid):
+        self.nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        self.device = ctypes.c_void_p()
+        self.last_us = 0
+        for status in (self.nvml.nvmlInit_v2(), self.nvml.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(self.device))):
+            if status:
+                sys.exit(f"NVML answers {status}")
+
+    def samples(self):
+        count, kind = ctypes.c_uint(1024), ctypes.c_int()
+        samples = (self.Sample * count.value)()
+        status = self.nvml.nvmlDeviceGetSamples(self.device, 1, ctypes.c_uint64(self.last_us), ctypes.byref(kind), ctypes.byref(count), samples)
+        found = [] if status else [(s.time_us, s.value & 0xFFFFFFFF) for s in samples[:count.value] if s.time_us > self.last_us]
+        self.last_us = max([self.last_us] + [at for at, _ in found])
+        return found
+
+    def start(self):
+        self.samples()
+
+    def busy(self):
+        found = self.samples()[2:]  # the first ones began before
+        return statistics.mean(value for _, value in found) if found else float("nan")
+
+
+class Worker:
+    """A process with the library and a limit of cores, or without it (cores None)."""
+
+    def __init__(self, args, folder, cores):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("TESSERA_")}
         if cores is not None:
-            env |= {"LD_PRELOAD": args.library, "TESSERA_REGION_DIR": folder,
+            self.folder = os.path.join(folder, f"cores{cores}")
+            os.mkdir(self.folder)
+            env |= {"LD_PRELOAD": args.library, "TESSERA_REGION_DIR": self.folder,
                     "TESSERA_LIMITS": f"v1 fixed-share {args.uuid}:{MEMORY_MIB}:{cores}"}
-        command = [sys.executable, __file__, "--measure", "--seconds", str(args.seconds), "--only", args.only, *flags]
-        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+        self.process = subprocess.Popen([sys.executable, __file__, "--worker"], env=env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        # The same for all: which CPU a process happens to get makes more of a difference than the library.
+        os.sched_setaffinity(self.process.pid, sorted(os.sched_getaffinity(0))[:CPUS])
+
+    def ask(self, *question):
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
 
 
-def compare(args):
-    bare, held = [], []
-    for i in range(args.pairs):  # who is first changes, as the GPU gets warm
-        for runs, cores in [(bare, None), (held, 0)][::-1 if i % 2 else 1]:
-            runs.append(run(args, cores))
-        ratios = [f"{name} {100 * held[-1][name]['rate'] / bare[-1][name]['rate']:.1f} %" for name in bare[-1]]
-        print(f"pair {i + 1} of {args.pairs}: " + ", ".join(ratios), flush=True)
-    print("| no limit of cores | bare, steps/s | under the library | ratio of medians |\n| --- | --- | --- | --- |")
-    ok = True
-    for name in bare[0]:
-        b, h = (statistics.median(r[name]["rate"] for r in runs) for runs in (bare, held))
-        print(f"| {name} | {b:.1f} | {h:.1f} | {100 * h / b:.1f} % |", flush=True)
-        ok = ok and h >= 0.99 * b
-    return ok
+def kernels_us(args, folder, names):
+    """In a process of its own, because the profiler leaves it slower than it was."""
+    profiled = Worker(args, folder, None)
+    found = {}
+    for name in names:
+        profiled.ask(name)
+        found[name] = profiled.ask(name, "profile")["kernel_us"]
+    profiled.close()
+    return found
 
 
-def limited(args):
-    bare, held, seen = run(args, None), run(args, args.cores), run(args, None, "--profile", "--nvml")
-    print(f"| cores {args.cores} | throughput, of bare | GPU busy bare: kernels, NVML | GPU time: kernels, NVML | charged, waited |\n"
-          "| --- | --- | --- | --- | --- |")
-    for name in bare:
-        b, h, s = bare[name]["rate"], held[name], seen[name]
-        kernels = [1e-4 * s["kernel_us"] * rate for rate in (b, h["rate"])]
-        nvml = [s["nvml"] / s["rate"] * rate for rate in (b, h["rate"])]
-        print(f"| {name} | {100 * h['rate'] / b:.1f} % | {kernels[0]:.1f}, {nvml[0]:.1f} | {kernels[1]:.1f}, {nvml[1]:.1f} | "
-              f"{h['charged']:.1f}, {h['waited']:.1f} |", flush=True)
+def compare(args, name, bare, held):
+    """One after the other, each in its turn the first; the other process rests meanwhile."""
+    rates = {bare: [], held: []}
+    for i in range(args.pairs):
+        for one in [(bare, held), (held, bare)][i % 2]:
+            rates[one].append(one.ask(name, args.seconds)["rate"])
+    ratios = sorted(100 * h / b for b, h in zip(rates[bare], rates[held]))
+    medians = [statistics.median(rates[one]) for one in (bare, held)]
+    return (f"| {name} | {medians[0]:.1f} | {medians[1]:.1f} | {statistics.median(ratios):.1f} % | "
+            f"{ratios[len(ratios) // 4]:.1f} to {ratios[-1 - len(ratios) // 4]:.1f} % |"), statistics.median(ratios)
+
+
+def limited(args, name, bare, held, kernels, gpu):
+    """The share that `held` obtains, where the kernels of a step take `kernels` us."""
+    seen = {}
+    rates = {bare: [], held: []}
+    for one in (bare, held, bare, held):
+        gpu.start()
+        result = one.ask(name, args.limited_seconds)
+        seen[one] = (result, gpu.busy())
+        rates[one].append(result["rate"])
+    b, h = (statistics.mean(rates[one]) for one in (bare, held))
+    (bare_result, bare_nvml), (held_result, held_nvml) = seen[bare], seen[held]
+    by_kernels = [1e-4 * kernels * rate for rate in (b, h)]
+    return (f"| {name} | {100 * h / b:.1f} % | {by_kernels[0]:.1f}, {bare_nvml:.1f} | {by_kernels[1]:.1f}, {held_nvml:.1f} | "
+            f"{held_result['charged']:.1f}, {held_result['waited']:.1f} |")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--library")
     parser.add_argument("--uuid")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--pairs", type=int, default=15, help="turns of each of the two without a limit; 0: none")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of such a turn")
     parser.add_argument("--only", default="", help="workloads whose name begins so")
     parser.add_argument("--cores", type=int, default=50, help="0: only the comparison without a limit")
-    parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--nvml", action="store_true")
+    parser.add_argument("--limited-seconds", type=float, default=4, help="of a turn with a limit; two of each")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.measure:
-        return measure(args.seconds, args.profile, args.nvml, args.only)
-    if args.cores:
-        limited(args)
-    return 0 if args.pairs == 0 or compare(args) else 1
+    if args.worker:
+        return worker()
+    free, held, ok = [], [], True
+    with tempfile.TemporaryDirectory() as folder:
+        names = [name for name in WORK if name.startswith(args.only)]
+        gpu = Utilization(args.uuid)
+        kernels = kernels_us(args, folder, names) if args.cores else {}
+        workers = [Worker(args, folder, cores) for cores in (None, 0, args.cores)[:3 if args.cores else 2]]
+        for name in names:
+            for one in workers:
+                one.ask(name)
+            if args.pairs:
+                row, ratio = compare(args, name, *workers[:2])
+                print(row, flush=True)
+                free.append(row)
+                ok = ok and ratio >= 99
+            if args.cores:
+                held.append(limited(args, name, workers[0], workers[2], kernels[name], gpu))
+                print(held[-1], flush=True)
+        for one in workers:
+            one.close()
+    print("\n| no limit of cores | bare, steps/s | under the library | median ratio | quartiles |\n| --- | --- | --- | --- | --- |",
+          *free, sep="\n")
+    print(f"\n| cores {args.cores} | throughput, of bare | GPU busy bare: kernels, NVML | GPU time: kernels, NVML | charged, waited |\n"
+          "| --- | --- | --- | --- | --- |", *held, sep="\n")
+    return 0 if ok else 1
 
 
 if __name__ == "__main__":
