@@ -43,7 +43,7 @@ void End() {
     Gate& gate = GateOf(static_cast<session::DeviceIndex>(i));
     gate.state.store(State::kOpen);
     if (started[i].load()) {
-      session::SetWanting(static_cast<session::DeviceIndex>(i), false);
+      session::SetWaiting(static_cast<session::DeviceIndex>(i), region::WaitsFor::kNothing);
       session::SetRunning(static_cast<session::DeviceIndex>(i), false);
     }
     for (auto* word : {&gate.turn, &gate.knocks}) {

@@ -13,6 +13,7 @@ constinit std::atomic<int> in_driver = 0;
 namespace {
 
 using Kind = Pacer::Step::Kind;
+using region::WaitsFor;
 
 /// How soon an idle thread sees that its share has changed.
 constexpr std::uint64_t kLookNs = 1'000'000'000;
@@ -66,7 +67,7 @@ std::uint64_t Keeper::Launched() const {
   return session::LaunchesOf(device_) - gate_.captured.load();
 }
 
-void Keeper::SetWanting(bool on) { session::SetWanting(device_, on); }
+void Keeper::SetWaiting(WaitsFor what) { session::SetWaiting(device_, what); }
 void Keeper::SetRunning(bool on) { session::SetRunning(device_, on); }
 
 /// Everybody looks anew: leases are void, the pool is what `credits` says.
@@ -98,7 +99,7 @@ void Keeper::KeepOpen() {
   if (!free_) CountThrottled();
   free_ = true;
   resting_ = false;
-  SetWanting(false);
+  SetWaiting(WaitsFor::kNothing);
   SetRunning(law_.arbitrated && active);
   const State state = gate_.state.load();
   if (active && state != State::kOpen) Show(State::kOpen, 0);
@@ -127,7 +128,8 @@ void Keeper::Rest() {
     Show(State::kResting, step_.credits);
   }
   const std::uint32_t seen = gate_.knocks.load();
-  SetWanting(law_.HasEnd() && gate_.waiting.load() != 0);
+  const bool waited_for = law_.HasEnd() && gate_.waiting.load() != 0;
+  SetWaiting(waited_for ? WaitsFor::kWindow : WaitsFor::kNothing);
   if (gate_.state.load() == State::kResting) {
     FutexWait(gate_.knocks, seen, law_.HasEnd() ? kWindowLookNs : kLookNs);
   }
@@ -136,7 +138,7 @@ void Keeper::Rest() {
   if (gate_.state.load() == State::kBusy) {
     resting_ = false;
     SetRunning(true);
-    SetWanting(false);
+    SetWaiting(WaitsFor::kNothing);
     step_ = pacer_.Knocked(NowNs(), gate_.first_ns.load(), Launched());
     return;
   }
@@ -158,7 +160,8 @@ void Keeper::Pause() {
   SetRunning(false);
   const std::uint32_t seen = gate_.knocks.load();
   const bool waited_for = gate_.waiting.load() != 0;
-  SetWanting(step_.for_window && waited_for);
+  const WaitsFor what = step_.for_window ? WaitsFor::kWindow : WaitsFor::kShare;
+  SetWaiting(waited_for ? what : WaitsFor::kNothing);
   const std::uint64_t now = NowNs();
   if (step_.for_window && !waited_for) {
     FutexWait(gate_.knocks, seen, kLookNs);
@@ -175,7 +178,7 @@ void Keeper::Pause() {
 /// still is: the agent does it the other way round.
 void Keeper::Open() {
   SetRunning(true);
-  SetWanting(false);
+  SetWaiting(WaitsFor::kNothing);
   CountThrottled();
   Look();
   step_ = pacer_.Opened(NowNs(), Launched());

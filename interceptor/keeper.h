@@ -28,7 +28,7 @@ class Keeper {
   void CountThrottled();
   void Show(State state, std::uint64_t credits);
   void WakeWaiters();
-  void SetWanting(bool on);
+  void SetWaiting(region::WaitsFor what);
   void SetRunning(bool on);
   std::uint64_t Launched() const;
 

@@ -14,6 +14,8 @@ struct Law {
   bool arbitrated = false;
   std::uint64_t open_until_ns = region::kOpenForAll;
   std::uint64_t likely_open_ns = 0;  ///< a hint for those who wait
+  /// Of what is counted as use so much is work of the GPU, as the agent has measured it.
+  std::uint32_t work_permille = region::kAllWork;
 
   /// Nothing does.
   bool IsFree() const { return percent == 0 && open_until_ns == region::kOpenForAll; }

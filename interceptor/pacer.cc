@@ -85,10 +85,10 @@ void Pacer::Count(const Answer& answer, std::uint64_t ended) {
                                 .took_ns = took});
   if (waited > 0) {
     region::CountUse(pace_, law_.percent, busy_from_ns_, answer.asked_ns,
-                     1000 * work.before_ns / waited);
+                     law_.work_permille * work.before_ns / waited);
   }
   if (work.goes_on && (ended > 0 || took > kNoWorkNs)) {
-    region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns);
+    region::CountUse(pace_, law_.percent, answer.asked_ns, answer.now_ns, law_.work_permille);
   }
 }
 

@@ -279,11 +279,12 @@ Law LawOf(DeviceIndex device, std::uint64_t now_ns) {
   if (!grant.valid) return law;
   law.open_until_ns = grant.open_until_ns;
   law.likely_open_ns = grant.likely_open_ns;
+  law.work_permille = grant.work_permille;
   return law;
 }
 
-void SetWanting(DeviceIndex device, bool on) {
-  shared.SetWanting(static_cast<std::size_t>(device), on);
+void SetWaiting(DeviceIndex device, region::WaitsFor what) {
+  shared.SetWaiting(static_cast<std::size_t>(device), what);
 }
 
 void SetRunning(DeviceIndex device, bool on) {

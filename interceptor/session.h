@@ -78,7 +78,7 @@ bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes);
 /// none. Looks at the limits file once in a second. REQUIRES from here on: device != kNoDevice.
 Law LawOf(DeviceIndex device, std::uint64_t now_ns);
 /// What this process wants of a device's time (region/grant.h).
-void SetWanting(DeviceIndex device, bool on);
+void SetWaiting(DeviceIndex device, region::WaitsFor what);
 void SetRunning(DeviceIndex device, bool on);
 region::Pace& PaceOf(DeviceIndex device);
 /// This process's launches on a device, and those of earlier owners of its slot.

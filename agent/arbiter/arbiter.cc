@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "interceptor/region/grant.h"
 
 namespace tessera::agent {
 namespace {
@@ -34,12 +33,12 @@ const std::vector<TenantGrant>& Arbiter::Step(std::uint64_t now_ns,
   Match(now_ns, seen);
   SetWeights();
   Charge(now_ns);
-  const ArbiterMode before = mode_;
-  mode_ = ChooseMode(now_ns);
+  const ArbiterMode before = mode();
+  mode_.Choose(now_ns, Contenders(now_ns));
   // After a break of the agent's own the containers have gone by themselves (kGrantLifeNs).
   const bool broken = now_ns - last_step_ns_ >= region::kGrantLifeNs;
   last_step_ns_ = now_ns;
-  if (mode_ != ArbiterMode::kWindows) {
+  if (mode() != ArbiterMode::kWindows) {
     holder_ = nullptr;
   } else if (before != ArbiterMode::kWindows || broken) {
     CloseAll(now_ns);
@@ -88,9 +87,10 @@ void Arbiter::SetWeights() {
 }
 
 /// Time costs those that run, in equal parts: work of two that overlaps costs each half. The holder
-/// of a window that others wait for pays whether it says that it runs or not.
+/// of a window that others wait for pays whether it says that it runs or not. While gates are open
+/// nobody is kept from anything, and it costs nothing.
 bool Arbiter::Pays(const Tenant& tenant) const {
-  if (!tenant.seen.attached) return false;
+  if (!tenant.seen.attached || mode() != ArbiterMode::kWindows) return false;
   if (tenant.seen.running) return true;
   return &tenant == holder_ && std::any_of(rows_.begin(), rows_.end(), [&](const Tenant* other) {
     return other != &tenant && other->seen.attached && other->seen.wanting;
@@ -101,6 +101,7 @@ void Arbiter::Charge(std::uint64_t now_ns) {
   // Longer than this nobody was watched.
   const std::uint64_t elapsed = std::min(now_ns - last_step_ns_, region::kGrantLifeNs);
   const auto elapsed_ns = static_cast<double>(elapsed);
+  const bool windows = mode() == ArbiterMode::kWindows;
   const auto paying = std::count_if(rows_.begin(), rows_.end(),
                                     [&](const Tenant* tenant) { return Pays(*tenant); });
   for (const bool best_effort : {false, true}) {
@@ -108,8 +109,9 @@ void Arbiter::Charge(std::uint64_t now_ns) {
     for (Tenant* tenant : rows_) {
       if (tenant->best_effort() != best_effort) continue;
       const double charge = Pays(*tenant) ? elapsed_ns / static_cast<double>(paying) : 0;
-      uses_.push_back({.share = &tenant->share, .charged_ns = charge, .active = tenant->active()});
-      if (mode_ != ArbiterMode::kWindows) continue;
+      const bool active = windows && tenant->active();
+      uses_.push_back({.share = &tenant->share, .charged_ns = charge, .active = active});
+      if (!windows) continue;
       tenant->totals.charged_ns += static_cast<std::uint64_t>(charge);
       const bool waits = tenant->active() && !tenant->seen.running;
       if (waits && tenant != holder_) tenant->totals.waited_ns += elapsed;
@@ -118,20 +120,19 @@ void Arbiter::Charge(std::uint64_t now_ns) {
   }
 }
 
-ArbiterMode Arbiter::ChooseMode(std::uint64_t now_ns) const {
-  bool has_shares = false;
-  int contending = 0;
-  int lately = 0;
+ModeChooser::Seen Arbiter::Contenders(std::uint64_t now_ns) const {
+  ModeChooser::Seen seen;
   for (const Tenant* tenant : rows_) {
     if (!tenant->seen.attached) continue;
     const int percent = tenant->seen.percent;
-    has_shares = has_shares || tenant->best_effort() || (percent > 0 && percent < 100);
+    seen.has_shares = seen.has_shares || tenant->best_effort() || (percent > 0 && percent < 100);
     if (tenant->last_active_ns == 0) continue;
-    contending += now_ns - tenant->last_active_ns < kContendingNs ? 1 : 0;
-    lately += now_ns - tenant->last_active_ns < kLatelyNs ? 1 : 0;
+    const std::uint64_t since = now_ns - tenant->last_active_ns;
+    seen.contending += since < kContendingNs ? 1 : 0;
+    seen.lately += since < kLatelyNs ? 1 : 0;
+    seen.pressing = seen.pressing || (tenant->seen.presses && since < kLatelyNs);
   }
-  if (!has_shares || lately < 2) return ArbiterMode::kFree;
-  return contending < 2 ? ArbiterMode::kRounds : ArbiterMode::kWindows;
+  return seen;
 }
 
 void Arbiter::HandOut(std::uint64_t now_ns) {
@@ -234,7 +235,7 @@ Arbiter::Tenant* Arbiter::Next(std::uint64_t now_ns) {
 }
 
 void Arbiter::WriteGrants(std::uint64_t now_ns) {
-  const bool windows = mode_ == ArbiterMode::kWindows;
+  const bool windows = mode() == ArbiterMode::kWindows;
   const Tenant* const next = windows ? Next(now_ns) : nullptr;
   // Hints. A past time has the container look all the time, a later one each millisecond.
   const bool quiet = holder_ != nullptr && quiet_since_ns_ != 0 && next != nullptr;
@@ -242,7 +243,7 @@ void Arbiter::WriteGrants(std::uint64_t now_ns) {
   grants_.clear();
   for (const Tenant* tenant : rows_) {
     if (!windows) {
-      const bool rounds = mode_ == ArbiterMode::kRounds;
+      const bool rounds = mode() == ArbiterMode::kRounds;
       grants_.push_back({.open_until_ns = rounds ? region::kOpenInRounds : region::kOpenForAll});
     } else if (tenant == holder_) {
       grants_.push_back({.open_until_ns = until_ns_});
@@ -254,7 +255,7 @@ void Arbiter::WriteGrants(std::uint64_t now_ns) {
 }
 
 std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const {
-  if (mode_ != ArbiterMode::kWindows) {
+  if (mode() != ArbiterMode::kWindows) {
     const bool busy = std::any_of(rows_.begin(), rows_.end(),
                                   [](const Tenant* tenant) { return tenant->active(); });
     return now_ns + (busy && rows_.size() > 1 ? kOpenLookNs : kIdleLookNs);

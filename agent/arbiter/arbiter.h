@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "agent/arbiter/fair_shares.h"
-#include "interceptor/region/layout.h"
+#include "agent/arbiter/mode.h"
+#include "interceptor/region/grant.h"
 
 /// Who of the containers that share a GPU may use it when: disjoint, work-conserving windows by
 /// weighted fair queueing. Pure: the caller looks and writes. README.md has the rules and their
@@ -18,11 +19,6 @@ namespace tessera::agent {
 inline constexpr std::uint64_t kWindowNs = 20'000'000;
 /// How long work may run on after its window before the next window opens beside it.
 inline constexpr std::uint64_t kPatienceNs = 100'000'000;
-/// Others were there so lately that work has to be held ready for windows.
-inline constexpr std::uint64_t kLatelyNs = 2'000'000'000;
-/// Two that wanted or ran within this time of each other contend.
-inline constexpr std::uint64_t kContendingNs = 100'000'000;
-
 /// One container on the GPU, as it was seen at one moment.
 struct TenantSeen {
   std::uint64_t key = 0;  ///< the same at each look; no two are equal
@@ -31,12 +27,15 @@ struct TenantSeen {
   bool attached = false;  ///< it has a region that can be read and written
   bool wanting = false;   ///< as its region says (grant.h)
   bool running = false;   ///< likewise
+  /// It keeps the GPU busy for as long as it may (Pressure).
+  bool presses = false;
 };
 
 /// What a container is to be told, see grant.h.
 struct TenantGrant {
   std::uint64_t open_until_ns = 0;
   std::uint64_t likely_open_ns = 0;
+  std::uint32_t work_permille = region::kAllWork;  ///< not the arbiter's: Calibration
 
   bool operator==(const TenantGrant&) const = default;
 };
@@ -47,15 +46,9 @@ struct TenantTotals {
   std::uint64_t waited_ns = 0;  ///< wanted, and nothing of it ran
 };
 
-enum class ArbiterMode {
-  kFree,     ///< at most one container uses the GPU: all gates are open
-  kRounds,   ///< others were there lately: open, but nobody queues far ahead
-  kWindows,  ///< at least two contend
-};
-
 /// The arbiter of one GPU.
 ///
-///   kFree / kRounds --two contend--> kWindows: all closed --nobody runs--> window of A --+
+///   kFree / kRounds --ModeChooser--> kWindows: all closed --nobody runs--> window of A --+
 ///                                       ^                                                |
 ///                                       +-- closed <--- time over, given up, preempted --+
 ///
@@ -71,7 +64,7 @@ class Arbiter {
   /// When to step again at the latest; the last step's time or earlier: at once.
   std::uint64_t look_at_ns() const { return look_at_ns_; }
 
-  ArbiterMode mode() const { return mode_; }
+  ArbiterMode mode() const { return mode_.mode(); }
   std::uint64_t windows_total() const { return windows_total_; }
   /// Windows that opened while work of an earlier one still ran.
   std::uint64_t overruns_total() const { return overruns_total_; }
@@ -99,7 +92,7 @@ class Arbiter {
   void SetWeights();
   void Charge(std::uint64_t now_ns);
   bool Pays(const Tenant& tenant) const;
-  ArbiterMode ChooseMode(std::uint64_t now_ns) const;
+  ModeChooser::Seen Contenders(std::uint64_t now_ns) const;
   void HandOut(std::uint64_t now_ns);
   void TendWindow(std::uint64_t now_ns);
   bool HasToEnd(std::uint64_t now_ns, const Tenant* next);
@@ -117,7 +110,7 @@ class Arbiter {
   std::vector<Tenant*> rows_;  ///< in the order of the last step's `seen`
   std::vector<TenantGrant> grants_;
   std::vector<ShareUse> uses_;
-  ArbiterMode mode_ = ArbiterMode::kFree;
+  ModeChooser mode_;
   std::uint64_t round_ = 0;
   std::uint64_t last_step_ns_ = 0;
   std::uint64_t look_at_ns_ = 0;

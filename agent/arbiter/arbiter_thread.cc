@@ -17,6 +17,8 @@ constexpr std::uint64_t kListEveryNs = 250'000'000;
 /// So long at most it sleeps: how soon it sees that it has to end.
 constexpr std::uint64_t kSleepNs = 100'000'000;
 constexpr int kNice = -15;
+/// Of all GPUs, in a time in which this thread should have looked ten times.
+constexpr std::size_t kMostSamples = 1024;
 
 std::uint64_t NowNs() {
   timespec now = {};
@@ -64,6 +66,7 @@ void ArbiterThread::Run() {
       WriteReport();
       next_list_ns = now_ns + kListEveryNs;
     }
+    TakeSamples();
     std::uint64_t wake_ns = std::min(now_ns + kSleepNs, next_list_ns);
     for (auto& [uuid, gpu] : gpus_) {
       now_ns = NowNs();
@@ -94,20 +97,59 @@ void ArbiterThread::TakeContainers() {
   std::erase_if(gpus_, [](const auto& entry) { return entry.second.members.empty(); });
 }
 
-void ArbiterThread::Step(Gpu& gpu, std::uint64_t now_ns) {
+void ArbiterThread::TellBusy(const std::string& gpu_uuid, std::span<const BusySample> samples) {
+  const std::lock_guard lock(mu_);
+  for (const BusySample& sample : samples) {
+    if (samples_.size() < kMostSamples) samples_.emplace_back(gpu_uuid, sample);
+  }
+}
+
+void ArbiterThread::TakeSamples() {
+  std::vector<std::pair<std::string, BusySample>> samples;
+  {
+    const std::lock_guard lock(mu_);
+    samples.swap(samples_);
+  }
+  for (const auto& [uuid, sample] : samples) {
+    const auto gpu = gpus_.find(uuid);
+    if (gpu != gpus_.end()) gpu->second.calibration.Take(sample);
+  }
+}
+
+void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
+  // All gates have been as the last step had them.
+  const ArbiterMode mode = gpu.arbiter.mode();
   gpu.seen.clear();
+  gpu.counts.clear();
   for (auto& [path, member] : gpu.members) {
     const RegionPort::Demand demand = member->port.Look(now_ns);
+    const bool waits = (demand.wanting || demand.held) && !demand.running;
+    const bool presses = member->pressure.Take({.now_ns = now_ns,
+                                                .used_ns = demand.used_ns,
+                                                .running = demand.running,
+                                                .waiting = waits,
+                                                .counted = mode != ArbiterMode::kFree});
     gpu.seen.push_back({.key = member->key,
                         .policy = member->container.policy,
                         .percent = member->container.percent,
                         .attached = demand.attached,
                         .wanting = demand.wanting,
-                        .running = demand.running});
+                        .running = demand.running,
+                        .presses = presses});
+    if (demand.attached) gpu.counts.push_back({member->key, demand.used_ns});
   }
+  gpu.calibration.Look(now_ns, gpu.counts, mode != ArbiterMode::kWindows);
+}
+
+void ArbiterThread::Step(Gpu& gpu, std::uint64_t now_ns) {
+  Look(gpu, now_ns);
   const std::vector<TenantGrant>& grants = gpu.arbiter.Step(now_ns, gpu.seen);
   std::size_t row = 0;
-  for (auto& [path, member] : gpu.members) member->port.Tell(grants[row++], now_ns);
+  for (auto& [path, member] : gpu.members) {
+    TenantGrant grant = grants[row++];
+    grant.work_permille = gpu.calibration.PermilleOf(member->key);
+    member->port.Tell(grant, now_ns);
+  }
   // The next look must not be older than what was written now (grant.h).
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }

@@ -6,11 +6,16 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "agent/arbiter/arbiter.h"
+#include "agent/arbiter/busy_sample.h"
+#include "agent/arbiter/calibration.h"
+#include "agent/arbiter/pressure.h"
 #include "agent/arbiter/region_port.h"
 #include "common/base/thread_annotations.h"
 #include "interceptor/region/layout.h"
@@ -55,6 +60,10 @@ class ArbiterThread {
   ArbiterThread(const ArbiterThread&) = delete;
   ArbiterThread& operator=(const ArbiterThread&) = delete;
 
+  /// How busy a GPU was, oldest first, if anybody knows: what containers count as use is corrected
+  /// by it. Any thread, at any time.
+  void TellBusy(const std::string& gpu_uuid, std::span<const BusySample> samples);
+
   /// As of a quarter of a second ago. Any thread.
   ArbiterReport Report() const;
 
@@ -63,6 +72,7 @@ class ArbiterThread {
     ArbitratedContainer container;
     std::uint64_t key = 0;
     RegionPort port;
+    Pressure pressure;
 
     Member(ArbitratedContainer its, std::uint64_t its_key)
         : container(std::move(its)),
@@ -71,13 +81,17 @@ class ArbiterThread {
   };
   struct Gpu {
     Arbiter arbiter;
+    Calibration calibration;
     std::map<std::string, std::unique_ptr<Member>> members;  ///< by region path
     std::vector<TenantSeen> seen;
+    std::vector<Calibration::Count> counts;
   };
 
   void Run();
   void TakeContainers();
+  void TakeSamples();
   void Step(Gpu& gpu, std::uint64_t now_ns);
+  void Look(Gpu& gpu, std::uint64_t now_ns);
   void WriteReport();
 
   const Provider provider_;
@@ -85,6 +99,7 @@ class ArbiterThread {
   std::uint64_t last_key_ = 0;
   mutable std::mutex mu_;
   ArbiterReport report_ TESSERA_GUARDED_BY(mu_);
+  std::vector<std::pair<std::string, BusySample>> samples_ TESSERA_GUARDED_BY(mu_);
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -44,12 +44,23 @@ off_t FindGpu(int fd, const std::string& uuid) {
   return -1;
 }
 
-/// The words of region::Demand that say something, as plain numbers.
-struct DemandWords {
+/// region::Pace and the words of region::Demand that say something, as plain numbers.
+struct UseWords {
+  std::uint64_t paid_until_ns;
+  std::uint64_t counted_until_ns;
+  std::uint64_t used_ns;
+  std::uint64_t throttled_ns;
+  std::uint64_t padding[2];
   std::uint64_t wanting[region::kMaxProcesses / 64];
   std::uint64_t running[region::kMaxProcesses / 64];
+  std::uint64_t held[region::kMaxProcesses / 64];
 };
-static_assert(sizeof(DemandWords) == offsetof(region::Demand, reserved));
+constexpr std::size_t kUseAt = offsetof(region::Device, pace);
+static_assert(kUseAt + offsetof(UseWords, used_ns) ==
+              offsetof(region::Device, pace) + offsetof(region::Pace, used_ns));
+static_assert(kUseAt + offsetof(UseWords, wanting) == offsetof(region::Device, demand));
+static_assert(kUseAt + sizeof(UseWords) ==
+              offsetof(region::Device, demand) + offsetof(region::Demand, reserved));
 
 /// region::Grant likewise.
 struct GrantWords {
@@ -57,7 +68,8 @@ struct GrantWords {
   std::uint64_t likely_open_ns;
   std::uint64_t heartbeat_ns;
   std::uint64_t check;
-  std::uint64_t reserved[4];
+  std::uint64_t work_permille;
+  std::uint64_t reserved[3];
 };
 static_assert(sizeof(GrantWords) == sizeof(region::Grant));
 
@@ -104,19 +116,22 @@ RegionPort::Demand RegionPort::Look(std::uint64_t now_ns) {
     next_check_ns_ = now_ns + (fd_ >= 0 ? kCheckEveryNs : kOpenEveryNs);
   }
   if (fd_ < 0) return {};
-  DemandWords words;
-  const off_t at = at_ + static_cast<off_t>(offsetof(region::Device, demand));
+  UseWords words;
+  const off_t at = at_ + static_cast<off_t>(kUseAt);
   if (!ReadAt(fd_, &words, sizeof(words), at)) {  // cut off
     CloseFile();
     return {};
   }
   Bits said;
-  for (std::size_t i = 0; i < said.size(); ++i) said[i] = words.wanting[i] | words.running[i];
+  for (std::size_t i = 0; i < said.size(); ++i) {
+    said[i] = words.wanting[i] | words.running[i] | words.held[i];
+  }
   JudgeSlots(said, now_ns);
-  Demand demand{.attached = true};
+  Demand demand{.attached = true, .used_ns = words.used_ns};
   for (std::size_t i = 0; i < said.size(); ++i) {
     demand.wanting = demand.wanting || (words.wanting[i] & ~dead_[i]) != 0;
     demand.running = demand.running || (words.running[i] & ~dead_[i]) != 0;
+    demand.held = demand.held || (words.held[i] & ~dead_[i]) != 0;
   }
   return demand;
 }
@@ -149,6 +164,7 @@ bool RegionPort::Tell(const TenantGrant& grant, std::uint64_t now_ns) {
       .likely_open_ns = grant.likely_open_ns,
       .heartbeat_ns = now_ns,
       .check = region::CheckOf(grant.open_until_ns, grant.likely_open_ns, now_ns),
+      .work_permille = grant.work_permille,
       .reserved = {}};
   const off_t at = at_ + static_cast<off_t>(offsetof(region::Device, grant));
   if (pwrite(fd_, &words, sizeof(words), at) != static_cast<ssize_t>(sizeof(words))) {

@@ -13,7 +13,8 @@ namespace tessera::agent {
 
 /// The arbiter's door to one GPU of one container's region. The tenant owns that file and may do
 /// with it what he likes: it is never mapped, no link is followed, and nothing but a regular file
-/// of the right size, version and GPU is read or written, 64 bytes at one place. One thread only.
+/// of the right size, version and GPU is read or written, some 100 bytes at one place. One thread
+/// only.
 class RegionPort {
  public:
   RegionPort(std::string path, std::string gpu_uuid);
@@ -25,6 +26,8 @@ class RegionPort {
     bool attached = false;
     bool wanting = false;
     bool running = false;
+    bool held = false;          ///< by its own share
+    std::uint64_t used_ns = 0;  ///< as it counts itself
   };
   /// What the container wants now. Opens the file when there is one, and the other one when it was
   /// replaced.

@@ -42,7 +42,10 @@ struct Grant {
   Word likely_open_ns;  ///< CLOCK_MONOTONIC; when a closed gate may open at the earliest: a hint
   Word heartbeat_ns;    ///< CLOCK_MONOTONIC, of the write
   Word check;           ///< CheckOf the three words above
-  Word reserved[4];
+  /// Of the time that the container's processes count as use, so much is work of the GPU, permille;
+  /// 0: as they count it.
+  Word work_permille;
+  Word reserved[3];
 };
 
 /// What the container's processes want of one GPU: a bit for each slot. A process sets and clears
@@ -50,7 +53,8 @@ struct Grant {
 struct Demand {
   Word wanting[kMaxProcesses / 64];  ///< launches wait for the gate, and nothing but it
   Word running[kMaxProcesses / 64];  ///< launches were let through, and may not have ended
-  Word reserved[4];
+  Word held[kMaxProcesses / 64];     ///< launches wait for the container's own share
+  Word reserved[2];
 };
 
 /// What the container has used of one GPU's time, by all its processes. See pace.h.
@@ -150,12 +154,14 @@ static_assert(offsetof(Grant, open_until_ns) == 0);
 static_assert(offsetof(Grant, likely_open_ns) == 8);
 static_assert(offsetof(Grant, heartbeat_ns) == 16);
 static_assert(offsetof(Grant, check) == 24);
-static_assert(offsetof(Grant, reserved) == 32);
+static_assert(offsetof(Grant, work_permille) == 32);
+static_assert(offsetof(Grant, reserved) == 40);
 
 static_assert(sizeof(Demand) == 64);
 static_assert(offsetof(Demand, wanting) == 0);
 static_assert(offsetof(Demand, running) == 16);
-static_assert(offsetof(Demand, reserved) == 32);
+static_assert(offsetof(Demand, held) == 32);
+static_assert(offsetof(Demand, reserved) == 48);
 
 static_assert(sizeof(Device) == 256);
 static_assert(offsetof(Device, uuid) == 0);

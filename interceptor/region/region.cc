@@ -99,6 +99,7 @@ void Region::FreeSlot(std::size_t slot) {
     Demand& demand = mapping_.file->devices[i].demand;
     SetBit(demand.wanting, slot, false);
     SetBit(demand.running, slot, false);
+    SetBit(demand.held, slot, false);
   }
   Owner& owner = mapping_.file->owners[slot];
   owner.pid_namespace.store(0);

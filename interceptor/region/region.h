@@ -85,8 +85,9 @@ class Region {
     return mapping_.file->devices[device].grant;
   }
   /// What this process wants of a device's time (grant.h). REQUIRES: attached.
-  void SetWanting(std::size_t device, bool on) {
-    SetBit(mapping_.file->devices[device].demand.wanting, slot_, on);
+  void SetWaiting(std::size_t device, WaitsFor what) {
+    SetBit(mapping_.file->devices[device].demand.wanting, slot_, what == WaitsFor::kWindow);
+    SetBit(mapping_.file->devices[device].demand.held, slot_, what == WaitsFor::kShare);
   }
   void SetRunning(std::size_t device, bool on) {
     SetBit(mapping_.file->devices[device].demand.running, slot_, on);

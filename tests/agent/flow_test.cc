@@ -277,8 +277,8 @@ TEST_F(Program, ContainersThatShareAGpuGetTheirWindows) {
   RunPod("second", second);
   ASSERT_TRUE(Eventually([&] { return View(first).valid && View(second).valid; }));
   EXPECT_EQ(View(first).open_until_ns, region::kOpenForAll);
-  first.SetWanting(0, true);
-  second.SetWanting(0, true);
+  first.SetWaiting(0, region::WaitsFor::kWindow);
+  second.SetWaiting(0, region::WaitsFor::kWindow);
   EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }));
   const std::string labels = std::string("{node=\"n1\",gpu_uuid=\"") + kGpu + "\"";
   EXPECT_TRUE(Eventually([&] {

@@ -106,7 +106,8 @@ TEST(ArbiterProperties, HoldForRandomContainers) {
     SimulatedGpu gpu(mix, seed);
     Witness witness(mix.size());
     gpu.Run(kRun, [&](const SimulatedGpu& now) { witness.Look(now); });
-    EXPECT_LE(witness.longest_wait_ns(), 3 * kSecond);
+    // A share of 2 percent is a window each second, and one that was stopped costs another.
+    EXPECT_LE(witness.longest_wait_ns(), 4 * kSecond);
     const bool any_stops = std::any_of(
         mix.begin(), mix.end(), [](const Habits& one) { return one.stops_at_ns < kSecond + kRun; });
     EXPECT_LE(gpu.longest_waste_ns(), any_stops ? kSecond + kPatienceNs + 50 * kMs : 4 * kMs);

@@ -77,12 +77,12 @@ TEST_F(Port, SeesWhatTheContainerWantsOfThatGpu) {
   region::Region region;
   Attach(region);
   EXPECT_TRUE(After(200 * kMs).attached) << "the file may come later";
-  region.SetWanting(0, true);
+  region.SetWaiting(0, region::WaitsFor::kWindow);
   EXPECT_FALSE(After(kMs).wanting) << "another GPU";
-  region.SetWanting(1, true);
+  region.SetWaiting(1, region::WaitsFor::kWindow);
   EXPECT_TRUE(After(kMs).wanting);
   EXPECT_FALSE(After(kMs).running);
-  region.SetWanting(1, false);
+  region.SetWaiting(1, region::WaitsFor::kNothing);
   region.SetRunning(1, true);
   EXPECT_FALSE(After(kMs).wanting);
   EXPECT_TRUE(After(kMs).running);
@@ -131,7 +131,7 @@ TEST_F(Port, BitsOfDeadProcessesDoNotCount) {
     const char* const problem =
         region.Attach(folder_.path().c_str(), TwoGpus(), region::Policy::kBurstShare);
     if (problem == nullptr) region.SetRunning(1, true);
-    if (problem == nullptr) region.SetWanting(1, true);
+    if (problem == nullptr) region.SetWaiting(1, region::WaitsFor::kWindow);
     pause();
     _exit(0);
   }
@@ -149,7 +149,7 @@ TEST_F(Port, BitsOfDeadProcessesDoNotCount) {
   // The next process may get the same slot.
   region::Region region;
   Attach(region);
-  region.SetWanting(1, true);
+  region.SetWaiting(1, region::WaitsFor::kWindow);
   EXPECT_TRUE(After(50 * kMs).wanting);
 }
 
@@ -219,7 +219,7 @@ TEST_F(Port, AFileThatIsCutOffIsGoneAtTheNextLook) {
 TEST_F(Port, AFileThatWasReplacedIsNoticedWithinASecond) {
   region::Region old;
   Attach(old);
-  old.SetWanting(1, true);
+  old.SetWaiting(1, region::WaitsFor::kWindow);
   ASSERT_TRUE(After(0).wanting);
   After(499 * kMs);
   ASSERT_TRUE(port_.Tell({.open_until_ns = 5}, now_));

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "agent/arbiter/arbiter.h"
+#include "agent/arbiter/calibration.h"
+#include "agent/arbiter/pressure.h"
 #include "interceptor/region/grant.h"
 
 /// A GPU, containers as libtessera.so has them behave, and the arbiter, in virtual time: nothing
@@ -24,6 +26,8 @@ struct Habits {
   region::Policy policy = region::Policy::kBurstShare;
   int percent = 0;
   std::uint64_t kernel_ns = 500 * kUs;
+  /// From a launch until the GPU works on it; it counts as use, as far as the gate can tell.
+  std::uint64_t launch_ns = 0;
   /// 0: launches without end. Else one kernel each so often.
   std::uint64_t period_ns = 0;
   /// Waits for each kernel and then thinks so long; 0: does not wait.
@@ -56,6 +60,10 @@ class Container {
             .wanting = wanting_ || habits_.always_wanting,
             .running = (running_ || habits_.always_running) && !habits_.never_running};
   }
+  /// As its gate counts: while its work is under way.
+  std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
+  bool waits() const { return (wanting_ || held_) && !running_; }
+
   void Tell(const TenantGrant& grant) { grant_ = grant; }
 
   void Tick(std::uint64_t now_ns) {
@@ -64,8 +72,9 @@ class Container {
     if (now_ns >= habits_.stops_at_ns && now_ns < habits_.goes_on_at_ns) return;
     Launch();
     Gate();
+    if (!queue_.empty()) counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
   }
-  bool HasWork() const { return !queue_.empty(); }
+  bool HasWork() const { return !queue_.empty() && queue_.front().ready_ns <= now_ns_; }
   /// The GPU was at work for it for `ns`.
   void Work(std::uint64_t ns) {
     used_ns_ += ns;
@@ -91,6 +100,7 @@ class Container {
   struct Kernel {
     std::uint64_t left_ns;
     std::uint64_t wanted_ns;
+    std::uint64_t ready_ns;
   };
 
   void Launch() {
@@ -117,6 +127,7 @@ class Container {
     }
     if (!open) credit_ns_ = 0;
     wanting_ = !open && !pending_.empty() && HasCredit();
+    held_ = !pending_.empty() && !HasCredit();
     if (!open && !running_) {
       next_poll_ns_ = std::clamp(grant_.likely_open_ns, now_ns_ + 100 * kUs, now_ns_ + kMs);
     }
@@ -127,7 +138,7 @@ class Container {
     if (!habits_.caps_itself) return true;
     const std::uint64_t since = std::max(habits_.from_ns, kSecond);
     const std::uint64_t paid_ns = (now_ns_ - since) * static_cast<unsigned>(habits_.percent) / 100;
-    const std::uint64_t taken_ns = used_ns_ + queue_.size() * habits_.kernel_ns;
+    const std::uint64_t taken_ns = counted_ns() + queue_.size() * habits_.kernel_ns;
     if (taken_ns >= paid_ns) in_turn_ = false;
     if (taken_ns + 10 * kMs <= paid_ns) in_turn_ = true;
     return in_turn_;
@@ -141,7 +152,7 @@ class Container {
     }
     while (!pending_.empty() && credit_ns_ > 0) {
       running_ = true;
-      queue_.push_back({habits_.kernel_ns, pending_.front()});
+      queue_.push_back({habits_.kernel_ns, pending_.front(), now_ns_ + habits_.launch_ns});
       credit_ns_ -= static_cast<std::int64_t>(habits_.kernel_ns);
       pending_.pop_front();
       const bool endless = habits_.period_ns == 0 && habits_.think_ns == 0;
@@ -166,10 +177,12 @@ class Container {
   std::deque<Kernel> queue_;           ///< let through
   std::int64_t credit_ns_ = 0;
   bool wanting_ = false;
+  bool held_ = false;
   bool running_ = false;
   bool in_turn_ = false;
   TenantGrant grant_;
   std::uint64_t used_ns_ = 0;
+  double counted_ns_ = 0;
   std::vector<std::uint64_t> latencies_ns_;
 };
 
@@ -178,7 +191,11 @@ class SimulatedGpu {
  public:
   explicit SimulatedGpu(const std::vector<Habits>& habits, unsigned seed = 1) : random_(seed) {
     for (const Habits& one : habits) containers_.emplace_back(containers_.size() + 1, one);
+    pressures_.resize(habits.size());
   }
+
+  /// From now on the arbiter hears how busy the GPU is.
+  void TellBusy() { told_ns_ = now_ns_; }
 
   /// `watch` is called after each step of the arbiter.
   template <typename Watch>
@@ -221,6 +238,7 @@ class SimulatedGpu {
         busy == 0 && std::any_of(containers_.begin(), containers_.end(), [&](const auto& one) {
           return one.wants() && now_ns_ < one.habits().stops_at_ns;
         });
+    busy_ns_ += busy != 0 ? kTickNs : 0;
     waste_ns_ = wasted ? waste_ns_ + kTickNs : 0;
     longest_waste_ns_ = std::max(longest_waste_ns_, waste_ns_);
     for (Container& container : containers_) {
@@ -229,17 +247,46 @@ class SimulatedGpu {
   }
 
   void Step() {
-    seen_.clear();
-    for (const Container& container : containers_) seen_.push_back(container.Seen());
+    Look();
     grants_ = arbiter_.Step(now_ns_, seen_);
-    for (std::size_t i = 0; i < containers_.size(); ++i) containers_[i].Tell(grants_[i]);
+    for (std::size_t i = 0; i < containers_.size(); ++i) {
+      grants_[i].work_permille = calibration_.PermilleOf(containers_[i].key());
+      containers_[i].Tell(grants_[i]);
+    }
     // A thread wakes up some tens of microseconds late.
     const std::uint64_t late = std::uniform_int_distribution<std::uint64_t>(10, 80)(random_) * kUs;
     wake_ns_ = std::max(arbiter_.look_at_ns() + late, now_ns_ + kTickNs);
   }
 
+  /// As ArbiterThread::Look.
+  void Look() {
+    const ArbiterMode mode = arbiter_.mode();
+    seen_.clear();
+    std::vector<Calibration::Count> counts;
+    for (std::size_t i = 0; i < containers_.size(); ++i) {
+      TenantSeen seen = containers_[i].Seen();
+      seen.presses = pressures_[i].Take({.now_ns = now_ns_,
+                                         .used_ns = containers_[i].counted_ns(),
+                                         .running = seen.running,
+                                         .waiting = containers_[i].waits(),
+                                         .counted = mode != ArbiterMode::kFree});
+      seen_.push_back(seen);
+      counts.push_back({seen.key, containers_[i].counted_ns()});
+    }
+    calibration_.Look(now_ns_, counts, mode != ArbiterMode::kWindows);
+    if (told_ns_ == 0 || now_ns_ < told_ns_ + 200 * kMs) return;
+    const std::uint64_t percent = 100 * busy_ns_ / (now_ns_ - told_ns_);
+    calibration_.Take({told_ns_, now_ns_, static_cast<std::uint32_t>(10 * percent + 5)});
+    told_ns_ = now_ns_;
+    busy_ns_ = 0;
+  }
+
   std::mt19937 random_;
   Arbiter arbiter_;
+  Calibration calibration_;
+  std::vector<Pressure> pressures_;
+  std::uint64_t told_ns_ = 0;  ///< until then; 0: nobody tells
+  std::uint64_t busy_ns_ = 0;  ///< since then
   std::vector<Container> containers_;
   std::vector<TenantSeen> seen_;
   std::vector<TenantGrant> grants_;

@@ -51,7 +51,7 @@ class Tenant {
     const region::GrantView view = region::ReadGrant(region_.Grant(0), now);
     const bool open = view.valid && view.IsOpen(now);
     region_.SetRunning(0, open);
-    region_.SetWanting(0, !open);
+    region_.SetWaiting(0, open ? region::WaitsFor::kNothing : region::WaitsFor::kWindow);
     if (last_ns_ != 0 && open) open_ns_ += now - last_ns_;
     last_ns_ = now;
     return open;

@@ -1,0 +1,107 @@
+#include "agent/arbiter/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tessera::agent {
+namespace {
+
+constexpr std::uint64_t kPointEveryNs = 20'000'000;
+constexpr std::uint64_t kRememberNs = 1'200'000'000;
+/// Gates need a moment to open, and what ran before counts for nobody.
+constexpr std::uint64_t kOpeningNs = 50'000'000;
+/// What was seen so long ago counts 1/e.
+constexpr double kFadeNs = 2e9;
+/// Less than that was counted: of a percent of utilisation too much would be rounding.
+constexpr double kLeastPart = 0.05;
+/// So much has to have been counted before anything is told.
+constexpr double kEnoughNs = 100e6;
+/// By so much a single sample has to say more than what was learned for the rest to be forgotten: a
+/// program that begins with long kernels must not go on as one of short ones.
+constexpr double kJump = 0.2;
+/// What utilisation is told too low by, at the most: it is a whole number of percents, and a sample
+/// begins somewhere.
+constexpr double kDoubt = 0.01;
+/// Beyond that there is nothing to correct.
+constexpr double kExact = 0.97;
+
+}  // namespace
+
+void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool open) {
+  if (!open || now_ns - last_look_ns_ > region::kGrantLifeNs) open_from_ns_ = now_ns + kOpeningNs;
+  last_look_ns_ = now_ns;
+  for (auto& [key, tenant] : tenants_) tenant.seen = false;
+  for (const Count& count : counts) {
+    const auto [found, is_new] = tenants_.try_emplace(count.key);
+    Tenant& tenant = found->second;
+    tenant.seen = true;
+    auto& points = tenant.points;
+    // A region that was replaced begins at nothing.
+    const bool restarts = is_new || count.used_ns < tenant.used_ns;
+    const double counted = restarts ? 0
+                                    : static_cast<double>(count.used_ns - tenant.used_ns) *
+                                          region::kAllWork / tenant.permille;
+    tenant.used_ns = count.used_ns;
+    const double before = points.empty() ? 0 : points.back().counted_ns;
+    const bool same = points.size() > 1 && now_ns - points[points.size() - 2].at_ns < kPointEveryNs;
+    if (same) points.pop_back();
+    points.push_back({now_ns, before + counted});
+    while (now_ns - points.front().at_ns > kRememberNs) points.pop_front();
+  }
+  std::erase_if(tenants_, [](const auto& entry) { return !entry.second.seen; });
+}
+
+double Calibration::Tenant::CountedUntil(std::uint64_t at_ns) const {
+  const auto after = std::lower_bound(points.begin(), points.end(), at_ns,
+                                      [](const Point& p, std::uint64_t at) { return p.at_ns < at; });
+  if (after == points.begin()) return points.front().counted_ns;
+  if (after == points.end()) return points.back().counted_ns;
+  const Point& before = *std::prev(after);
+  const double part = static_cast<double>(at_ns - before.at_ns) /
+                      static_cast<double>(after->at_ns - before.at_ns);
+  return before.counted_ns + part * (after->counted_ns - before.counted_ns);
+}
+
+/// Nobody has used more than all of the time.
+double Calibration::Tenant::CountedBetween(std::uint64_t from_ns, std::uint64_t to_ns) const {
+  if (points.empty()) return 0;
+  return std::min(CountedUntil(to_ns) - CountedUntil(from_ns),
+                  static_cast<double>(to_ns - from_ns));
+}
+
+void Calibration::Take(const BusySample& sample) {
+  const bool usable = sample.from_ns < sample.to_ns && sample.from_ns >= last_sample_ns_ &&
+                      sample.from_ns >= open_from_ns_ && sample.to_ns <= last_look_ns_ &&
+                      sample.permille <= 1000;
+  if (!usable) return;
+  last_sample_ns_ = sample.to_ns;
+  double all = 0;
+  for (const auto& [key, tenant] : tenants_) {
+    all += tenant.CountedBetween(sample.from_ns, sample.to_ns);
+  }
+  const auto length = static_cast<double>(sample.to_ns - sample.from_ns);
+  if (all < kLeastPart * length) return;
+  const double worked = length * sample.permille / 1000;
+  for (auto& [key, tenant] : tenants_) {
+    const double counted = tenant.CountedBetween(sample.from_ns, sample.to_ns);
+    if (counted > 0) tenant.Learn(counted, std::min(worked / all, 1.0), length);
+  }
+}
+
+void Calibration::Tenant::Learn(double counted, double part, double length_ns) {
+  const bool jumps = counted_ns > 0 && part > worked_ns / counted_ns + kJump;
+  const double stays = jumps ? 0 : std::exp(-length_ns / kFadeNs);
+  counted_ns = stays * counted_ns + counted;
+  worked_ns = stays * worked_ns + part * counted;
+  if (counted_ns < kEnoughNs && !jumps) return;
+  const double known = worked_ns / counted_ns + kDoubt;
+  permille = known >= kExact ? region::kAllWork
+                             : region::WorkPermille(std::llround(1000 * known));
+}
+
+std::uint32_t Calibration::PermilleOf(std::uint64_t key) const {
+  const auto found = tenants_.find(key);
+  return found == tenants_.end() ? region::kAllWork : found->second.permille;
+}
+
+}  // namespace tessera::agent

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <span>
+
+#include "agent/arbiter/arbiter.h"
+#include "agent/arbiter/busy_sample.h"
+
+namespace tessera::agent {
+
+/// What part of the time that containers count as use of a GPU is work of the GPU. A container
+/// counts while its launches are under way, which for short kernels is some microseconds longer
+/// than the GPU works; NVML says how long it worked, but for all together, and each fifth of a
+/// second. So of a stretch of time in which all gates were open, each container's part of the GPU's
+/// work is taken to be its part of what all counted. With windows nothing is learned: there
+/// containers of both kinds take turns, and each keeps what was learned before. Pure.
+/// Thread-compatible.
+class Calibration {
+ public:
+  struct Count {
+    std::uint64_t key = 0;  ///< no two are equal
+    std::uint64_t used_ns = 0;
+  };
+  /// What containers had counted at `now_ns`. `open`: since the last look no gate was closed by us.
+  /// REQUIRES: now_ns never goes back.
+  void Look(std::uint64_t now_ns, std::span<const Count> counts, bool open);
+
+  /// Samples may come late by half a second; of what is older than a second nothing is known.
+  void Take(const BusySample& sample);
+
+  /// What the container is to be told (region::Grant::work_permille): kAllWork while nothing else
+  /// is known.
+  std::uint32_t PermilleOf(std::uint64_t key) const;
+
+ private:
+  /// Without a correction that we told.
+  struct Point {
+    std::uint64_t at_ns = 0;
+    double counted_ns = 0;
+  };
+  struct Tenant {
+    std::uint64_t used_ns = 0;  ///< at the last look
+    std::deque<Point> points;   ///< of the last second
+    double counted_ns = 0;      ///< of the samples so far, the old ones fading
+    double worked_ns = 0;       ///< likewise
+    std::uint32_t permille = region::kAllWork;
+    bool seen = false;
+
+    double CountedBetween(std::uint64_t from_ns, std::uint64_t to_ns) const;
+    double CountedUntil(std::uint64_t at_ns) const;
+    /// Of what it counted in a sample of that length, `part` was work.
+    void Learn(double counted, double part, double length_ns);
+  };
+
+  std::map<std::uint64_t, Tenant> tenants_;
+  std::uint64_t last_look_ns_ = 0;
+  std::uint64_t open_from_ns_ = 0;
+  std::uint64_t last_sample_ns_ = 0;
+};
+
+}  // namespace tessera::agent

@@ -1,0 +1,52 @@
+#include "agent/arbiter/pressure.h"
+
+namespace tessera::agent {
+namespace {
+
+/// Time that it was free, for a judgement. It ends where use was counted, which for long kernels is
+/// seldom.
+constexpr std::uint64_t kPeriodNs = 100'000'000;
+constexpr std::uint64_t kLongestPeriodNs = 400'000'000;
+/// A pause of ours tells nothing.
+constexpr std::uint64_t kBreakNs = 100'000'000;
+/// Programs that are full of launches of a few microseconds count up to 60 percent.
+constexpr std::uint64_t kPressesPercent = 80;
+constexpr std::uint64_t kStillPressesPercent = 70;
+
+}  // namespace
+
+bool Pressure::Take(const Look& look) {
+  const std::uint64_t elapsed = look.now_ns - last_ns_;
+  const bool gap = !begun_ || elapsed > kBreakNs || look.used_ns < last_used_ns_;
+  if (gap || !look.counted) {
+    Restart(look);
+    begun_ = look.counted;
+    return presses_;
+  }
+  const bool moved = look.used_ns != last_used_ns_;
+  last_ns_ = look.now_ns;
+  last_used_ns_ = look.used_ns;
+  if (!look.waiting) free_ns_ += elapsed;
+  always_ran_ = always_ran_ && look.running;
+  if (free_ns_ >= kLongestPeriodNs || (moved && free_ns_ >= kPeriodNs)) Judge(look);
+  return presses_;
+}
+
+void Pressure::Judge(const Look& look) {
+  const std::uint64_t used = look.used_ns - base_used_ns_;
+  // Work that is under way is counted when it has ended.
+  const bool endless = used == 0 && always_ran_;
+  const std::uint64_t enough = presses_ ? kStillPressesPercent : kPressesPercent;
+  presses_ = endless || used >= free_ns_ / 100 * enough;
+  Restart(look);
+}
+
+void Pressure::Restart(const Look& look) {
+  last_ns_ = look.now_ns;
+  last_used_ns_ = look.used_ns;
+  base_used_ns_ = look.used_ns;
+  free_ns_ = 0;
+  always_ran_ = true;
+}
+
+}  // namespace tessera::agent

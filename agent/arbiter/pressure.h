@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+namespace tessera::agent {
+
+/// Whether a container keeps the GPU busy for as long as it may use it. Then what it gets depends on
+/// who else is there, and so does what it leaves to them. One that waits for its CPU in between is
+/// satisfied with what it has. Told by what the container counts as use (region::Pace), of the time
+/// in which neither the agent nor its own share held it. Who tells of less use than he has is
+/// treated as one that is satisfied; those whom he presses then press themselves, because their own
+/// work is always under way. Pure. Thread-compatible.
+class Pressure {
+ public:
+  struct Look {
+    std::uint64_t now_ns = 0;
+    std::uint64_t used_ns = 0;  ///< as the container counts it, ever
+    bool running = false;
+    bool waiting = false;  ///< for a window or for its own share, and nothing runs
+    bool counted = true;   ///< false: its gate is open without an end, so nobody counts
+  };
+  /// REQUIRES: now_ns never goes back. Returns presses().
+  bool Take(const Look& look);
+  bool presses() const { return presses_; }
+
+ private:
+  void Restart(const Look& look);
+  void Judge(const Look& look);
+
+  bool presses_ = false;
+  bool begun_ = false;
+  std::uint64_t last_ns_ = 0;       ///< the last look
+  std::uint64_t last_used_ns_ = 0;  ///< then
+  std::uint64_t base_used_ns_ = 0;  ///< at the beginning of the period
+  std::uint64_t free_ns_ = 0;       ///< of the period: it might use the GPU
+  bool always_ran_ = true;          ///< in the period
+};
+
+}  // namespace tessera::agent
