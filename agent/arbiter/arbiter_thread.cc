@@ -124,10 +124,13 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
   for (auto& [path, member] : gpu.members) {
     const RegionPort::Demand demand = member->port.Look(now_ns);
     const bool waits = (demand.wanting || demand.held) && !demand.running;
+    const bool held = demand.held && !demand.running;
     const bool presses = member->pressure.Take({.now_ns = now_ns,
                                                 .used_ns = demand.used_ns,
                                                 .running = demand.running,
                                                 .waiting = waits,
+                                                .held = held,
+                                                .full = gpu.calibration.MayBeFull(now_ns),
                                                 .counted = mode != ArbiterMode::kFree});
     gpu.seen.push_back({.key = member->key,
                         .policy = member->container.policy,

@@ -24,6 +24,11 @@ constexpr double kJump = 0.2;
 constexpr double kDoubt = 0.01;
 /// Beyond that there is nothing to correct.
 constexpr double kExact = 0.97;
+/// Of what was not looked at yet.
+constexpr std::uint64_t kMostAheadNs = 1'000'000'000;
+constexpr std::size_t kMostSamples = 16;
+constexpr std::uint32_t kFullPermille = 850;
+constexpr std::uint64_t kStaysFullNs = 1'000'000'000;
 
 }  // namespace
 
@@ -49,6 +54,7 @@ void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool
     while (now_ns - points.front().at_ns > kRememberNs) points.pop_front();
   }
   std::erase_if(tenants_, [](const auto& entry) { return !entry.second.seen; });
+  Settle();
 }
 
 double Calibration::Tenant::CountedUntil(std::uint64_t at_ns) const {
@@ -70,11 +76,28 @@ double Calibration::Tenant::CountedBetween(std::uint64_t from_ns, std::uint64_t 
 }
 
 void Calibration::Take(const BusySample& sample) {
-  const bool usable = sample.from_ns < sample.to_ns && sample.from_ns >= last_sample_ns_ &&
-                      sample.from_ns >= open_from_ns_ && sample.to_ns <= last_look_ns_ &&
-                      sample.permille <= 1000;
-  if (!usable) return;
+  const bool believed = sample.from_ns < sample.to_ns && sample.permille <= 1000 &&
+                        sample.to_ns <= last_look_ns_ + kMostAheadNs;
+  if (!believed) return;
+  samples_.push_back(sample);
+  if (samples_.size() > kMostSamples) samples_.pop_front();
+  Settle();
+}
+
+/// What lies behind us at the last look.
+void Calibration::Settle() {
+  while (!samples_.empty() && samples_.front().to_ns <= last_look_ns_) {
+    const BusySample sample = samples_.front();
+    samples_.pop_front();
+    if (sample.from_ns >= last_sample_ns_) Learn(sample);
+  }
+}
+
+void Calibration::Learn(const BusySample& sample) {
   last_sample_ns_ = sample.to_ns;
+  told_until_ns_ = sample.to_ns + kStaysFullNs;
+  if (sample.permille >= kFullPermille) full_until_ns_ = told_until_ns_;
+  if (sample.from_ns < open_from_ns_) return;
   double all = 0;
   for (const auto& [key, tenant] : tenants_) {
     all += tenant.CountedBetween(sample.from_ns, sample.to_ns);
@@ -97,6 +120,10 @@ void Calibration::Tenant::Learn(double counted, double part, double length_ns) {
   const double known = worked_ns / counted_ns + kDoubt;
   permille = known >= kExact ? region::kAllWork
                              : region::WorkPermille(std::llround(1000 * known));
+}
+
+bool Calibration::MayBeFull(std::uint64_t now_ns) const {
+  return now_ns >= told_until_ns_ || now_ns < full_until_ns_;
 }
 
 std::uint32_t Calibration::PermilleOf(std::uint64_t key) const {

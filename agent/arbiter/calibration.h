@@ -27,12 +27,16 @@ class Calibration {
   /// REQUIRES: now_ns never goes back.
   void Look(std::uint64_t now_ns, std::span<const Count> counts, bool open);
 
-  /// Samples may come late by half a second; of what is older than a second nothing is known.
+  /// Samples may come late by half a second; of what is older than a second nothing is known. Each
+  /// begins where the one before ended, or later.
   void Take(const BusySample& sample);
 
   /// What the container is to be told (region::Grant::work_permille): kAllWork while nothing else
   /// is known.
   std::uint32_t PermilleOf(std::uint64_t key) const;
+
+  /// False: the GPU was told to have had time left throughout the last second.
+  bool MayBeFull(std::uint64_t now_ns) const;
 
  private:
   /// Without a correction that we told.
@@ -54,10 +58,16 @@ class Calibration {
     void Learn(double counted, double part, double length_ns);
   };
 
+  void Settle();
+  void Learn(const BusySample& sample);
+
   std::map<std::uint64_t, Tenant> tenants_;
+  std::deque<BusySample> samples_;  ///< that end after the last look
   std::uint64_t last_look_ns_ = 0;
   std::uint64_t open_from_ns_ = 0;
   std::uint64_t last_sample_ns_ = 0;
+  std::uint64_t told_until_ns_ = 0;  ///< so long the samples say something about now
+  std::uint64_t full_until_ns_ = 0;  ///< and that it is full
 };
 
 }  // namespace tessera::agent

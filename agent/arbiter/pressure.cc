@@ -10,8 +10,9 @@ constexpr std::uint64_t kLongestPeriodNs = 400'000'000;
 /// A pause of ours tells nothing.
 constexpr std::uint64_t kBreakNs = 100'000'000;
 /// Programs that are full of launches of a few microseconds count up to 60 percent.
-constexpr std::uint64_t kPressesPercent = 80;
-constexpr std::uint64_t kStillPressesPercent = 70;
+constexpr std::uint64_t kPressesPercent = 85;
+constexpr std::uint64_t kStillPressesPercent = 75;
+constexpr std::uint64_t kHeldPercent = 10;
 
 }  // namespace
 
@@ -27,6 +28,7 @@ bool Pressure::Take(const Look& look) {
   last_ns_ = look.now_ns;
   last_used_ns_ = look.used_ns;
   if (!look.waiting) free_ns_ += elapsed;
+  if (look.held) held_ns_ += elapsed;
   always_ran_ = always_ran_ && look.running;
   if (free_ns_ >= kLongestPeriodNs || (moved && free_ns_ >= kPeriodNs)) Judge(look);
   return presses_;
@@ -37,7 +39,9 @@ void Pressure::Judge(const Look& look) {
   // Work that is under way is counted when it has ended.
   const bool endless = used == 0 && always_ran_;
   const std::uint64_t enough = presses_ ? kStillPressesPercent : kPressesPercent;
-  presses_ = endless || used >= free_ns_ / 100 * enough;
+  const bool busy = endless || used >= free_ns_ / 100 * enough;
+  const bool held = held_ns_ >= (free_ns_ + held_ns_) / 100 * kHeldPercent;
+  presses_ = busy && (look.full || held);
   Restart(look);
 }
 
@@ -46,6 +50,7 @@ void Pressure::Restart(const Look& look) {
   last_used_ns_ = look.used_ns;
   base_used_ns_ = look.used_ns;
   free_ns_ = 0;
+  held_ns_ = 0;
   always_ran_ = true;
 }
 

@@ -6,7 +6,9 @@ namespace tessera::agent {
 
 /// Whether a container keeps the GPU busy for as long as it may use it. Then what it gets depends on
 /// who else is there, and so does what it leaves to them. One that waits for its CPU in between is
-/// satisfied with what it has. Told by what the container counts as use (region::Pace), of the time
+/// satisfied with what it has. On a GPU that has time left nobody is busy for lack of it: there only
+/// those press whom their own share holds, because beside others they would count the others' time
+/// too. Told by what the container counts as use (region::Pace), of the time
 /// in which neither the agent nor its own share held it. Who tells of less use than he has is
 /// treated as one that is satisfied; those whom he presses then press themselves, because their own
 /// work is always under way. Pure. Thread-compatible.
@@ -17,6 +19,8 @@ class Pressure {
     std::uint64_t used_ns = 0;  ///< as the container counts it, ever
     bool running = false;
     bool waiting = false;  ///< for a window or for its own share, and nothing runs
+    bool held = false;     ///< for its own share, and nothing runs
+    bool full = true;      ///< the GPU, as far as anybody knows
     bool counted = true;   ///< false: its gate is open without an end, so nobody counts
   };
   /// REQUIRES: now_ns never goes back. Returns presses().
@@ -33,7 +37,8 @@ class Pressure {
   std::uint64_t last_used_ns_ = 0;  ///< then
   std::uint64_t base_used_ns_ = 0;  ///< at the beginning of the period
   std::uint64_t free_ns_ = 0;       ///< of the period: it might use the GPU
-  bool always_ran_ = true;          ///< in the period
+  std::uint64_t held_ns_ = 0;       ///< in the period
+  bool always_ran_ = true;          ///< likewise
 };
 
 }  // namespace tessera::agent

@@ -207,6 +207,20 @@ TEST(Pacer, GapsOfMicrosecondsAreNotCharged) {
   EXPECT_GE(ShareOf(50, waits, 10, 10 * kUs), 0.97 * ShareOf(99, waits, 10, 10 * kUs));
 }
 
+TEST(Pacer, WhatTheAgentSaysIsNoWorkIsNotCharged) {
+  for (const auto& [percent, permille] : {std::pair{30U, 500U}, {20U, 250U}, {50U, 900U}}) {
+    Gpu gpu;
+    region::Pace pace{};
+    Process process(gpu, pace, percent, {.kernel_ns = 100 * kUs});
+    process.law = [percent = percent, permille = permille](std::uint64_t) {
+      return Law{.percent = percent, .arbitrated = true, .work_permille = permille};
+    };
+    const double share = RunFor(10 * kSecond, gpu, {&process});
+    EXPECT_NEAR(share * permille / 1000, percent, 1.5) << permille;
+    EXPECT_NEAR(1e-7 * static_cast<double>(pace.used_ns.load()) / 10, percent, 1.5) << permille;
+  }
+}
+
 /// The first `window` of each `period` are the container's.
 double ShareInWindows(std::uint32_t percent, Program program, std::uint64_t window,
                       std::uint64_t period) {

@@ -86,6 +86,15 @@ TEST_F(Port, SeesWhatTheContainerWantsOfThatGpu) {
   region.SetRunning(1, true);
   EXPECT_FALSE(After(kMs).wanting);
   EXPECT_TRUE(After(kMs).running);
+  EXPECT_FALSE(After(kMs).held);
+  region.SetWaiting(1, region::WaitsFor::kShare);
+  region.Pace(1).used_ns.store(4711);
+  region.Pace(0).used_ns.store(1);
+  EXPECT_TRUE(After(kMs).held);
+  EXPECT_FALSE(After(kMs).wanting);
+  EXPECT_EQ(After(kMs).used_ns, 4711U);
+  region.SetWaiting(1, region::WaitsFor::kWindow);
+  EXPECT_FALSE(After(kMs).held);
 }
 
 TEST_F(Port, TellsTheContainerAndWritesNothingElse) {
@@ -93,11 +102,13 @@ TEST_F(Port, TellsTheContainerAndWritesNothingElse) {
   Attach(region);
   ASSERT_TRUE(After(0).attached);
   const std::string before = Contents(path());
-  ASSERT_TRUE(port_.Tell({.open_until_ns = now_ + kMs, .likely_open_ns = 7}, now_));
+  ASSERT_TRUE(port_.Tell(
+      {.open_until_ns = now_ + kMs, .likely_open_ns = 7, .work_permille = 432}, now_));
   const region::GrantView view = region::ReadGrant(region.Grant(1), now_);
   EXPECT_TRUE(view.valid && view.IsOpen(now_));
   EXPECT_EQ(view.open_until_ns, now_ + kMs);
   EXPECT_EQ(view.likely_open_ns, 7U);
+  EXPECT_EQ(view.work_permille, 432U);
   EXPECT_FALSE(region::ReadGrant(region.Grant(0), now_).valid);
   std::string after = Contents(path());
   const std::size_t at =

@@ -30,6 +30,8 @@ struct Habits {
   std::uint64_t launch_ns = 0;
   /// 0: launches without end. Else one kernel each so often.
   std::uint64_t period_ns = 0;
+  /// And makes up for none that it could not launch in time.
+  bool loses_time = false;
   /// Waits for each kernel and then thinks so long; 0: does not wait.
   std::uint64_t think_ns = 0;
   std::uint64_t from_ns = 0;
@@ -42,6 +44,7 @@ struct Habits {
   bool always_running = false;  ///< lies
   bool always_wanting = false;
   bool never_running = false;
+  bool counts_nothing = false;
   std::uint64_t lingers_ns = 0;  ///< says that it runs for so long after its work
 };
 
@@ -62,6 +65,7 @@ class Container {
   }
   /// As its gate counts: while its work is under way.
   std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
+  bool held() const { return held_ && !running_; }
   bool waits() const { return (wanting_ || held_) && !running_; }
 
   void Tell(const TenantGrant& grant) { grant_ = grant; }
@@ -72,7 +76,7 @@ class Container {
     if (now_ns >= habits_.stops_at_ns && now_ns < habits_.goes_on_at_ns) return;
     Launch();
     Gate();
-    if (!queue_.empty()) counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
+    if (!queue_.empty() && !habits_.counts_nothing) counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
   }
   bool HasWork() const { return !queue_.empty() && queue_.front().ready_ns <= now_ns_; }
   /// The GPU was at work for it for `ns`.
@@ -109,6 +113,8 @@ class Container {
     if (endless) {
       if (pending_.empty()) pending_.push_back(now_ns_);
     } else if (habits_.period_ns != 0) {
+      const bool late = habits_.loses_time && !pending_.empty();
+      if (late) next_launch_ns_ = now_ns_ + habits_.period_ns;
       if (now_ns_ < next_launch_ns_) return;
       pending_.push_back(now_ns_);
       next_launch_ns_ += habits_.period_ns;
@@ -269,6 +275,8 @@ class SimulatedGpu {
                                          .used_ns = containers_[i].counted_ns(),
                                          .running = seen.running,
                                          .waiting = containers_[i].waits(),
+                                         .held = containers_[i].held(),
+                                         .full = calibration_.MayBeFull(now_ns_),
                                          .counted = mode != ArbiterMode::kFree});
       seen_.push_back(seen);
       counts.push_back({seen.key, containers_[i].counted_ns()});

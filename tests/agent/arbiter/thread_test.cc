@@ -52,13 +52,18 @@ class Tenant {
     const bool open = view.valid && view.IsOpen(now);
     region_.SetRunning(0, open);
     region_.SetWaiting(0, open ? region::WaitsFor::kNothing : region::WaitsFor::kWindow);
-    if (last_ns_ != 0 && open) open_ns_ += now - last_ns_;
+    if (last_ns_ != 0 && open) {
+      open_ns_ += now - last_ns_;
+      region_.Pace(0).used_ns.fetch_add((now - last_ns_) * busy_percent_ * view.work_permille /
+                                      100'000);
+    }
     last_ns_ = now;
     return open;
   }
   const std::string& folder() const { return folder_.path(); }
   std::uint64_t open_ns() const { return open_ns_; }
   int percent_;
+  unsigned busy_percent_ = 100;  ///< of the time in which its window is open
 
  private:
   test::TempDir folder_;
@@ -151,6 +156,28 @@ TEST_F(Threads, SharesThatChangeHoldFromThenOn) {
   const auto first = static_cast<double>(tenants_[0].open_ns() - before[0]);
   const auto second = static_cast<double>(tenants_[1].open_ns() - before[1]);
   EXPECT_NEAR(100 * first / (first + second), 10, 6);
+}
+
+TEST_F(Threads, ContainersThatLeaveTheGpuIdleHaveNoWindowsAndAreToldWhatIsWork) {
+  for (const int percent : {30, 70}) tenants_.emplace_back(percent).busy_percent_ = 40;
+  ArbiterThread arbiter(Listing());
+  for (Tenant& tenant : tenants_) tenant.Attach();
+  ASSERT_TRUE(Eventually([&] { return tenants_[0].View().valid && tenants_[1].View().valid; }));
+  std::uint64_t from = NowNs();
+  for (int i = 0; i < 10; ++i) {
+    Contend(std::chrono::milliseconds(100));
+    const std::uint64_t to = NowNs();
+    const BusySample samples[] = {{from, to, 400}};
+    arbiter.TellBusy(kGpu, samples);
+    arbiter.TellBusy("GPU-unknown", samples);
+    from = to;
+  }
+  Contend(std::chrono::milliseconds(100));
+  for (Tenant& tenant : tenants_) {
+    EXPECT_EQ(tenant.View().open_until_ns, region::kOpenInRounds);
+    EXPECT_NEAR(tenant.View().work_permille, 510, 60);
+  }
+  EXPECT_EQ(arbiter.Report().gpus.at(0).windows_total, 0U);
 }
 
 TEST_F(Threads, AnIdleContainerIsToldAgainAndAgainUntilTheArbiterEnds) {

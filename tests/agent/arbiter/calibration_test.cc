@@ -1,0 +1,160 @@
+// What part of the time that containers count is work, by what the GPU was busy.
+#include "agent/arbiter/calibration.h"
+
+#include <gmock/gmock.h>
+
+namespace tessera::agent {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+
+/// Containers whose launches are under way for so many percent of the time.
+class Counting {
+ public:
+  explicit Counting(std::vector<unsigned> percents) : percents_(std::move(percents)) {
+    used_.resize(percents_.size());
+  }
+
+  /// For `ns`, while the GPU is busy so many percent of the time; looks each 10 ms.
+  void Pass(std::uint64_t ns, unsigned busy, bool open = true) {
+    for (; ns > 0; ns -= 10 * kMs) {
+      now_ += 10 * kMs;
+      std::vector<Calibration::Count> counts;
+      for (std::size_t i = 0; i < used_.size(); ++i) {
+        used_[i] += 10 * kMs * percents_[i] / 100 * calibration_.PermilleOf(i + 1) / 1000;
+        counts.push_back({i + 1, used_[i]});
+      }
+      calibration_.Look(now_, counts, open);
+      busy_ns_ += 10 * kMs * busy / 100;
+      if (now_ % (200 * kMs) == 0) Sample();
+    }
+  }
+  void Count(std::size_t i, unsigned percent) { percents_[i] = percent; }
+  void BeginsAnew(std::size_t i) { used_[i] = 0; }
+  unsigned Permille(std::size_t i) const { return calibration_.PermilleOf(i + 1); }
+  Calibration& calibration() { return calibration_; }
+  std::uint64_t now() const { return now_; }
+
+ private:
+  /// Whole percents, and a sample is heard of at the next one.
+  void Sample() {
+    if (last_.to_ns != 0) calibration_.Take(last_);
+    const std::uint64_t percent = busy_ns_ * 100 / (200 * kMs);
+    last_ = {now_ - 200 * kMs, now_, static_cast<std::uint32_t>(10 * percent)};
+    busy_ns_ = 0;
+  }
+
+  Calibration calibration_;
+  std::vector<unsigned> percents_;
+  std::vector<std::uint64_t> used_;
+  std::uint64_t now_ = 10'000 * kMs;
+  std::uint64_t busy_ns_ = 0;
+  BusySample last_;
+};
+
+TEST(Calibration, NothingIsCorrectedBeforeAnythingIsKnown) {
+  Counting one({50});
+  EXPECT_EQ(one.Permille(0), 1000U);
+  one.Pass(300 * kMs, 25);
+  EXPECT_EQ(one.Permille(0), 1000U);
+  EXPECT_EQ(one.calibration().PermilleOf(77), 1000U);
+}
+
+TEST(Calibration, OneAloneCountsWhatTheGpuWorks) {
+  Counting one({50});
+  one.Pass(2'000 * kMs, 25);
+  EXPECT_NEAR(one.Permille(0), 500, 25);
+  one.Pass(20'000 * kMs, 25);
+  EXPECT_NEAR(one.Permille(0), 510, 5) << "its own correction does not pile up";
+}
+
+TEST(Calibration, WhoCountsRightIsLeftAlone) {
+  for (const unsigned percent : {10, 50, 99}) {
+    Counting one({percent});
+    one.Pass(5'000 * kMs, percent);
+    EXPECT_EQ(one.Permille(0), 1000U) << percent;
+  }
+}
+
+TEST(Calibration, ASideOfManyIsDividedByWhatTheyCount) {
+  Counting two({60, 30});
+  two.Pass(5'000 * kMs, 45);
+  EXPECT_NEAR(two.Permille(0), 510, 20);
+  EXPECT_NEAR(two.Permille(1), 510, 20);
+}
+
+TEST(Calibration, WhoTurnsToLongKernelsIsCountedInFullSoon) {
+  Counting one({60});
+  one.Pass(10'000 * kMs, 20);
+  EXPECT_LE(one.Permille(0), 400U);
+  one.Count(0, 100);
+  one.Pass(600 * kMs, 100);
+  EXPECT_GE(one.Permille(0), 950U);
+}
+
+TEST(Calibration, NothingIsLearnedWhileGatesWereClosed) {
+  Counting two({60, 60});
+  two.Pass(5'000 * kMs, 20, false);
+  EXPECT_EQ(two.Permille(0), 1000U);
+  two.Pass(200 * kMs, 20, true);
+  two.Pass(5'000 * kMs, 20, false);
+  EXPECT_EQ(two.Permille(0), 1000U);
+}
+
+TEST(Calibration, SamplesThatLieAreNotTaken) {
+  Counting one({60});
+  one.Pass(1'200 * kMs, 60);
+  const std::uint64_t now = one.now();
+  for (int i = 0; i < 50; ++i) {
+    one.calibration().Take({now + 200 * kMs, now + 400 * kMs, 10});  // of the future
+    one.calibration().Take({now - 100 * kMs, now - 300 * kMs, 10});  // backwards
+    one.calibration().Take({0, now, 10});                            // from before we looked
+    one.calibration().Take({now - 1'000 * kMs, now - 900 * kMs, 10});  // taken already
+    one.calibration().Take({now, now, 10});
+    one.calibration().Take({now - 100 * kMs, now, 4'000'000'000});
+  }
+  EXPECT_EQ(one.Permille(0), 1000U);
+}
+
+TEST(Calibration, AGpuMayBeFullUntilItWasNotForASecond) {
+  Counting one({50});
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
+  one.Pass(2'000 * kMs, 100);
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
+  one.Pass(900 * kMs, 40);
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
+  one.Pass(1'000 * kMs, 40);
+  EXPECT_FALSE(one.calibration().MayBeFull(one.now()));
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now() + 2'000 * kMs)) << "nobody tells any more";
+  one.Pass(500 * kMs, 90);
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
+}
+
+TEST(Calibration, AnIdleGpuTeachesNothing) {
+  Counting one({2});
+  one.Pass(5'000 * kMs, 0);
+  EXPECT_EQ(one.Permille(0), 1000U);
+}
+
+TEST(Calibration, CountsOfAScribblerAreBelievedUpToTheWholeGpu) {
+  Counting two({50, 100'000});
+  two.Pass(5'000 * kMs, 60);
+  EXPECT_GE(two.Permille(0), 350U) << "60 of 50 + 100";
+}
+
+TEST(Calibration, ARegionThatBeganAnewCountsFromThenOn) {
+  Counting one({50});
+  one.Pass(2'000 * kMs, 25);
+  one.BeginsAnew(0);
+  one.Pass(2'000 * kMs, 25);
+  EXPECT_NEAR(one.Permille(0), 510, 30);
+}
+
+TEST(Calibration, SomeWorkIsAlwaysCounted) {
+  Counting one({100});
+  one.Pass(10'000 * kMs, 0);
+  EXPECT_EQ(one.Permille(0), region::kLeastWork);
+}
+
+}  // namespace
+}  // namespace tessera::agent
