@@ -70,6 +70,17 @@ class Tenants(Container):
                 for share, percent in zip(got, percents):
                     self.assertAlmostEqual(share / sum(got), percent / sum(percents), delta=0.08, msg=got)
 
+    def test_tenants_that_leave_the_gpu_idle_are_not_kept_apart(self):
+        # Each works 2 of 5 ms. By turns of 20 ms each would get half of that.
+        work = ("--mode", "queued", "--think-us", 3000)
+        alone = self.told(self.tenant("alone", "best-effort", 0, *work, kernel_us=2000))["share"]
+        arbiter = self.arbitrate(one=("burst-share", 50), two=("burst-share", 50))
+        at = time.time() + 1
+        pair = [self.tenant(name, "burst-share", 50, *work, kernel_us=2000, start_at=at) for name in ("one", "two")]
+        shares = [self.told(process)["share"] for process in pair]
+        arbiter.send_signal(signal.SIGTERM)
+        self.assertGreater(min(shares), 0.7 * alone, (shares, alone))
+
     def test_idle_time_is_lent(self):
         self.arbitrate(one=("burst-share", 30), two=("burst-share", 70))
         self.tenant("two", "burst-share", 70, "--think-us", 30_000_000, seconds=60)
