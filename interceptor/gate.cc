@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "common/abi/cuda_more.h"
+#include "common/base/monotonic.h"
 #include "interceptor/contexts.h"
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
@@ -148,13 +149,6 @@ void EndLeaseOfOtherContext() {
   if (lease.left <= 0) return;
   DriverItself().cuCtxGetCurrent(&current);
   if (current != lease.context) lease.left = 0;
-}
-
-std::uint64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 void FutexWait(std::atomic<std::uint32_t>& word, std::uint32_t seen, std::uint64_t timeout_ns) {

@@ -39,7 +39,6 @@ void StartThread(session::DeviceIndex device);
 /// The process ends: nothing is held up any more.
 [[gnu::visibility("hidden")]] extern constinit std::atomic<bool> ending;
 
-std::uint64_t NowNs();  ///< CLOCK_MONOTONIC
 /// Waits while `word` is `seen`, until woken or the time is over.
 void FutexWait(std::atomic<std::uint32_t>& word, std::uint32_t seen, std::uint64_t timeout_ns);
 void FutexWakeAll(std::atomic<std::uint32_t>& word);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/abi/cuda_more.h"
+#include "common/base/monotonic.h"
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
 #include "interceptor/gate.h"

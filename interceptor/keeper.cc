@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/monotonic.h"
 #include "interceptor/contexts.h"
 
 namespace tessera::gate {

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <new>
 
 namespace tessera::sim::gpu {
@@ -72,13 +71,6 @@ void Clear(Slot& slot) {
 }
 
 }  // namespace
-
-std::uint64_t NowNs() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 Result<std::unique_ptr<DeviceState>> DeviceState::Open(const std::string& folder,
                                                        const std::string& uuid) {

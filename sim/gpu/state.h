@@ -10,13 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "common/base/monotonic.h"
 #include "common/base/result.h"
 #include "sim/gpu/process_id.h"
 
 namespace tessera::sim::gpu {
 
-/// Time in the shared state: CLOCK_MONOTONIC, the same for all processes of a machine.
-std::uint64_t NowNs();
+/// Time in the shared state, the same for all processes of a machine.
+using tessera::NowNs;
 
 inline constexpr std::uint64_t kBucketNs = 100'000'000;
 inline constexpr std::size_t kBuckets = 16;

@@ -12,6 +12,7 @@
 #include <benchmark/benchmark.h>
 
 #include "agent/arbiter/arbiter_thread.h"
+#include "common/base/monotonic.h"
 #include "interceptor/region/grant.h"
 #include "interceptor/region/region.h"
 #include "tests/interceptor/temp_dir.h"
@@ -19,13 +20,6 @@
 namespace {
 
 using namespace tessera;
-
-std::uint64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 void Nap(std::uint64_t ns) {
   const timespec nap = {.tv_sec = static_cast<time_t>(ns / 1'000'000'000),
