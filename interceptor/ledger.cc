@@ -9,7 +9,11 @@ namespace {
 
 using region::Lock;
 
-constexpr std::size_t kFirstCapacity = 256;
+constexpr std::size_t kFirstCapacity = 128;  // a page of them
+
+/// Three quarters: with more a search gets long, with less the table is a page or a cache line away
+/// more often, which costs more than a look at the next entry.
+constexpr bool IsFull(std::size_t count, std::size_t capacity) { return count * 4 >= capacity * 3; }
 
 }  // namespace
 
@@ -32,7 +36,7 @@ bool Ledger::Insert(std::uint64_t key, const Charge& charge, Charge& replaced) {
   if (key == 0) return false;
   Shard& shard = ShardOf(key);
   const Lock lock(shard.mutex);
-  if (shard.count * 2 >= shard.capacity && !Grow(shard)) return false;
+  if (IsFull(shard.count, shard.capacity) && !Grow(shard)) return false;
   Entry& entry = shard.entries[PlaceOf(shard, key)];
   if (entry.key == key) {
     replaced = entry.charge;
