@@ -52,6 +52,17 @@ session::DeviceIndex IndexOf(CUdevice device) {
   return index;
 }
 
+/// Where there is one device, no context can be of another, and one question less is asked. Devices
+/// neither come nor go while a process lives.
+bool IsOnlyDevice() {
+  static constinit std::atomic<int> device_count = 0;
+  int count = device_count.load(std::memory_order_relaxed);
+  if (count == 0 && Real().cuDeviceGetCount(&count) == CUDA_SUCCESS) {
+    device_count.store(count, std::memory_order_relaxed);
+  }
+  return count == 1;
+}
+
 bool IsDefaultStream(CUstream stream) {
   return stream == nullptr || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD;
 }
@@ -82,12 +93,15 @@ Place DevicePlace(CUdevice device) {
 
 Place CurrentPlace() {
   if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
+  CUcontext context = nullptr;
   CUdevice device = 0;
-  const CUresult result = Real().cuCtxGetDevice(&device);
-  if (result != CUDA_SUCCESS) return {.result = result};
+  const bool has_context = Real().cuCtxGetCurrent(&context) == CUDA_SUCCESS && context != nullptr;
+  if (!has_context || !IsOnlyDevice()) {
+    const CUresult result = Real().cuCtxGetDevice(&device);
+    if (result != CUDA_SUCCESS) return {.result = result};
+  }
   Place place = DevicePlace(device);
-  Real().cuCtxGetCurrent(&place.context);
-  place.context = HomeOf(place.context);
+  place.context = HomeOf(context);
   return place;
 }
 

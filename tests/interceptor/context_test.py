@@ -66,6 +66,34 @@ check("{reset}", 1)
 assert free_bytes() < LIMIT, "another GPU's"
 """)
 
+    def test_without_a_good_context_the_answers_are_the_drivers_own(self):
+        body = """
+def ask():
+    print([call("cuMemAlloc_v2", byref(c_ulonglong()), MIB), call("cuMemGetInfo_v2", byref(c_size_t()), byref(c_size_t()))])
+ask()
+check("cuInit", 0)
+ask()
+other = get("cuCtxCreate_v2", 0, 0)
+ask()
+check("cuCtxSetCurrent", 0)
+ask()
+check("cuCtxSetCurrent", other)
+import threading
+def destroy():
+    check("cuCtxSetCurrent", other)
+    check("cuCtxDestroy_v2", other)
+thread = threading.Thread(target=destroy)
+thread.start(); thread.join()
+ask()
+use(0)
+print(LIMIT - free_bytes() if {limited} else 0)
+"""
+        for visible in ["0", "0,1"]:
+            limited, bare = (self.run_body(body.replace("{limited}", str(preload)), preload, CUDA_VISIBLE_DEVICES=visible)
+                             for preload in (True, False))
+            self.assertEqual(limited, bare)
+            self.assertEqual(bare.splitlines(), ["[3, 3]", "[201, 201]", "[0, 0]", "[201, 201]", "[709, 709]", "0"])
+
     def test_pools_outlive_a_context_and_stay_charged(self):
         self.run_body("""
 start()
