@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What libtessera.so costs PyTorch, and which share of the GPU's time a limit leaves it.
-Usage: torch_speed.py --library LIB --uuid UUID [--pairs N] [--seconds S] [--cores P]
+Usage: torch_speed.py --library LIB --uuid UUID [--arbiter PROGRAM] [--pairs N] [--seconds S] [--cores P]
 Processes stand ready, bare, under the library without a limit of cores, and with one, and run in turn, each for a
 moment: what changes on the machine meanwhile changes for all. The GPU time obtained under a limit is told in two ways:
 throughput, times the time that the kernels of a step take by PyTorch's profiler; and NVML's utilisation while it ran."""
@@ -17,6 +17,7 @@ import time
 
 MEMORY_MIB = 131072
 CPUS = 4
+LEARNS_SECONDS = 3.0  # until the agent knows what part of what is counted is work
 
 
 # --- In a process of its own ------------------------------------------------------------------------------------------
@@ -219,6 +220,12 @@ def kernels_us(args, folder, names):
     return found
 
 
+def arbitrate(args, worker):
+    process = subprocess.Popen([args.arbiter, args.uuid, f"{worker.folder}:fixed-share:{args.cores}"], stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    return process
+
+
 def compare(args, name, bare, held):
     """One after the other, each in its turn the first; the other process rests meanwhile."""
     rates = {bare: [], held: []}
@@ -235,6 +242,7 @@ def limited(args, name, bare, held, kernels, gpu):
     """The share that `held` obtains, where the kernels of a step take `kernels` us."""
     seen = {}
     rates = {bare: [], held: []}
+    held.ask(name, LEARNS_SECONDS)
     for one in (bare, held, bare, held):
         gpu.start()
         result = one.ask(name, args.limited_seconds)
@@ -251,6 +259,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--library")
     parser.add_argument("--uuid")
+    parser.add_argument("--arbiter", help="plays the agent for the process with a limit; without it the library is by itself")
     parser.add_argument("--pairs", type=int, default=15, help="turns of each of the two without a limit; 0: none")
     parser.add_argument("--seconds", type=float, default=0.5, help="of such a turn")
     parser.add_argument("--only", default="", help="workloads whose name begins so")
@@ -266,6 +275,7 @@ def main():
         gpu = Utilization(args.uuid)
         kernels = kernels_us(args, folder, names) if args.cores else {}
         workers = [Worker(args, folder, cores) for cores in (None, 0, args.cores)[:3 if args.cores else 2]]
+        arbiter = arbitrate(args, workers[-1]) if args.arbiter and args.cores else None
         for name in names:
             for one in workers:
                 one.ask(name)
@@ -279,6 +289,9 @@ def main():
                 print(held[-1], flush=True)
         for one in workers:
             one.close()
+        if arbiter:
+            arbiter.terminate()
+            arbiter.wait()
     print("\n| no limit of cores | bare, steps/s | under the library | median ratio | quartiles |\n| --- | --- | --- | --- | --- |",
           *free, sep="\n")
     print(f"\n| cores {args.cores} | throughput, of bare | GPU busy bare: kernels, NVML | GPU time: kernels, NVML | charged, waited |\n"
