@@ -171,6 +171,34 @@ TEST_F(Publisher, AFailedWriteIsTriedAgainAfterAPauseThatGrows) {
   EXPECT_EQ(publisher_.NotPublishedReason(), "");
 }
 
+TEST_F(Publisher, AnAgentThatIsStartedAgainTakesNothingAway) {
+  publisher_.SetInventory(TwoGpus());
+  Watch();
+  EXPECT_EQ(publisher_.Reconcile().value(), 2);
+  client_.ClearJournal();
+  NodePublisher next(client_, "n1", clock_);
+  next.Observe(Node());
+  EXPECT_EQ(next.Reconcile().value(), 0) << "before it has seen the GPUs";
+  next.SetInventory(TwoGpus());
+  EXPECT_EQ(next.Reconcile().value(), 0);
+  EXPECT_THAT(client_.journal(), IsEmpty());
+  EXPECT_EQ(next.NotPublishedReason(), "");
+}
+
+TEST_F(Publisher, AnAgentThatDiedBetweenItsWritesIsFinishedByTheNext) {
+  publisher_.SetInventory(TwoGpus());
+  Watch();
+  client_.FailNext(1, "/status", {Errc::kUnavailable, "killed"});
+  ASSERT_FALSE(publisher_.Reconcile().has_value());
+  ASSERT_NE(Node().inventory, "");
+  ASSERT_TRUE(Node().capacity.empty());
+  NodePublisher next(client_, "n1", clock_);
+  next.SetInventory(TwoGpus());
+  next.Observe(Node());
+  EXPECT_EQ(next.Reconcile().value(), 1);
+  EXPECT_EQ(Node().capacity.at("tessera.dev/gpu"), "200");
+}
+
 TEST_F(Publisher, AWriteThatFailedIsNeverTakenForDone) {
   publisher_.SetInventory(TwoGpus());
   Watch();
