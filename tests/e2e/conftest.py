@@ -17,7 +17,6 @@ from cluster.processes import wait_for  # noqa: E402
 from cluster.tessera import NAMESPACE, Tessera  # noqa: E402
 
 
-
 def tool(name):
     """The folder that build_tools keeps NAME's programs in; builds them if need be."""
     done = subprocess.run([HERE / "build_tools", name], stdout=subprocess.PIPE, text=True, check=True)
@@ -54,7 +53,7 @@ def plane(version):
     plane = ControlPlane(folder, tool(f"kubernetes-{version}"), tool("etcd"), own_address())
     try:
         plane.start()
-        plane.kubectl("apply", "--server-side", *[f"-f={path}" for path in sorted(tool("crds").glob("*.yaml"))])
+        install_crds(plane)
         yield plane
     finally:
         plane.stop()
@@ -62,6 +61,15 @@ def plane(version):
             print(f"\nlogs and state are kept in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def install_crds(plane):
+    """Kinds of others that manifests may hold; until kubectl finds them."""
+    crds = sorted(tool("crds").glob("*.yaml"))
+    plane.kubectl("apply", "--server-side", *[f"-f={path}" for path in crds])
+    for name in plane.kubectl("get", "--output=name", *[f"-f={path}" for path in crds]).stdout.split():
+        kind = name.partition("/")[2]
+        wait_for(kind, lambda k=kind: plane.kubectl("get", k, "--all-namespaces", check=False).returncode == 0, interval=0.2)
 
 
 @pytest.fixture(scope="session")
@@ -96,10 +104,11 @@ def api(plane):
 
 
 @pytest.fixture
-def cluster(api, webhook, extender, scheduler):
-    """The admin's API with all of Tessera running."""
+def cluster(api, tessera, webhook, extender, scheduler):
+    """The admin's API with all of Tessera running, which has heard that the cluster is empty."""
     for process in (webhook, extender, scheduler):
         process.check()
+    tessera.extender_knows(extender)
     return api
 
 
@@ -113,7 +122,7 @@ def clean(admin):
         if name != "default":
             admin.delete("namespaces", name)
     admin.request("DELETE", admin.path("nodes"), {"gracePeriodSeconds": 0})
-    wait_for("an empty cluster", lambda: not admin.list("pods") and not admin.list("nodes"), 60, 0.2)
+    wait_for("an empty cluster", lambda: not admin.list("pods") and not admin.list("nodes"), interval=0.2)
 
 
 def pytest_configure(config):
@@ -132,7 +141,7 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     plane = item.funcargs.get("plane")
-    if report.when == "call" and report.failed and plane is not None:
+    if report.failed and plane is not None:
         for process in plane.processes:
             if process.name.startswith("tessera") or process.name.split("-")[0] in (
                     "webhook", "extender", "agent", "kubelet", "containerd"):

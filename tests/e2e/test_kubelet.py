@@ -40,26 +40,8 @@ def delivery(request, tessera, webhook, machine, version):
     """The way in which the library comes into containers, and a webhook that takes it."""
     if request.param == "image" and version == "1.34":
         pytest.skip("image volumes are off by default before Kubernetes 1.35")
-    # Stopped, because the API server keeps its connections.
-    webhook.stop()
-    own = tessera.start_webhook(f"webhook-{request.param}", request.param)
-    reached(tessera, own)
-    yield request.param
-    own.stop()
-    tessera.point_service_at(webhook.port)
-    webhook.start()
-    reached(tessera, webhook)
-
-
-def reached(tessera, webhook):
-    """Waits until the API server asks this one: it learns of endpoints by watching."""
-    count = lambda: tessera.metric(webhook, "tessera_webhook_requests_total")
-
-    def check():
-        before = count()
-        tessera.admin.create("pods", pods.slice_pod("trial", 1), dryRun="All")
-        return count() > before
-    wait_for("the API server to ask the webhook", check)
+    with tessera.webhook_instead_of(webhook, f"webhook-{request.param}", delivery=request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +182,12 @@ def test_limit_shrinks_below_use_without_a_restart(changed):
     assert changed.status()["restartCount"] == 0
 
 
-def test_agent_and_extender_follow_a_changed_limit(changed, tessera, extender):
+def test_agent_and_extender_follow_a_changed_limit(changed, plane, tessera, extender):
     allocated = lambda: tessera.metric(extender, "tessera_extender_gpu_memory_allocated_bytes")
-    before = allocated()
+    before = MIB * sum(gpu["memoryMiB"] for pod in plane.admin.list("pods") if assignment(pod)
+                       for container in assignment(pod)["containers"] for gpu in container["gpus"])
+    # The test before has deleted a pod of its own.
+    wait_for("the extender's sum of all pods", lambda: allocated() == before)
     changed.resize(500)
     changed.wait("the larger limit", held=500 * MIB)
     wait_for("the agent's limit", lambda: changed.metric(tessera, "tessera_container_gpu_memory_limit_bytes") == 500 * MIB)
@@ -241,6 +226,7 @@ def open_space(plane, delivery):
 
 def test_a_client_of_mps_starts_when_its_daemon_answers_and_not_before(plane, tessera, machine, open_space):
     for uuid in node.GPUS:
+        wait_for("the agent to make the folder", (tessera.mps_root / uuid / "log").is_dir)
         (tessera.mps_root / uuid / "log/broken").write_text("")
     body = pods.slice_pod("client", 300, 50, namespace=open_space, annotations={"isolation": "mps"},
                           terminationGracePeriodSeconds=1)

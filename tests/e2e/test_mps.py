@@ -26,15 +26,19 @@ def agent(cluster, tessera):
     """Of a node with two GPUs that take pods of isolation mps."""
     nodes.create(cluster, "mps-node", with_inventory=False)
     agent = tessera.start_agent("mps-node", GPU_FILE, mps=True)
-    inventory = lambda: cluster.get("nodes", "mps-node")["metadata"].get("annotations", {}).get("tessera.dev/inventory", "")
-    wait_for("MPS to be offered", lambda: inventory().count('"mps":true') == 2)
-    capacity = cluster.get("nodes", "mps-node")["status"]["capacity"]
-    assert "tessera.dev/gpu" in capacity, capacity
-    # As a kubelet does: what is in the capacity becomes allocatable.
-    cluster.patch("nodes", "mps-node", {"status": {"allocatable": capacity}}, sub="status")
-    yield agent
-    agent.stop()
-    tessera.stop_mps()
+    try:
+        wait_for("MPS to be offered", lambda: offered(cluster) == len(GPUS))
+        nodes.take_over_capacity(cluster, "mps-node")
+        yield agent
+    finally:
+        agent.stop()
+        tessera.stop_mps()
+
+
+def offered(cluster):
+    """How many GPUs take further pods of isolation mps, by the inventory."""
+    annotations = cluster.get("nodes", "mps-node")["metadata"].get("annotations", {})
+    return annotations.get("tessera.dev/inventory", "").count('"mps":true')
 
 
 def test_clients_share_a_gpu_and_others_keep_out(cluster, tessera, agent):
@@ -86,15 +90,15 @@ def test_the_daemon_comes_with_the_first_pod_outlives_the_agent_and_goes_with_th
     bound(cluster, "in-turns")
 
 
-def test_a_gpu_whose_daemon_has_a_fault_takes_no_further_pod(cluster, tessera, agent):
+def test_a_gpu_whose_daemon_has_a_fault_takes_no_further_pod(cluster, tessera, extender, agent):
     cluster.create("pods", mps_pod("a", cores=10))
     uuid = gpu_of(bound(cluster, "a"))
     wait_for("the daemon", lambda: tessera.mps_daemon(uuid))
     (tessera.mps_root / uuid / "log/clients").write_text("11\n")
     (tessera.mps_root / uuid / "log/status").write_text("FAULT\n")
     wait_for("the fault", lambda: tessera.metric(agent, "tessera_mps_fault", gpu_uuid=uuid) == 1)
-    wait_for("the inventory", lambda: cluster.get("nodes", "mps-node")["metadata"]["annotations"][
-        "tessera.dev/inventory"].count('"mps":true') == 1)
+    wait_for("the inventory", lambda: offered(cluster) == 1)
+    tessera.extender_caught_up(extender)
     cluster.create("pods", mps_pod("b", cores=10))
     assert gpu_of(bound(cluster, "b")) != uuid
 

@@ -3,7 +3,6 @@ import pytest
 
 from cluster import nodes, pods
 from cluster.api import ApiError
-from cluster.processes import wait_for
 from cluster.tessera import assignment
 from test_scheduling import bound
 
@@ -13,16 +12,8 @@ WORDS = {"gpu-memory-oversubscribe": "true"}
 @pytest.fixture
 def generous(cluster, tessera, webhook):
     """The cluster with a webhook that allows it."""
-    # Stopped, because the API server keeps its connections.
-    webhook.stop()
-    other = tessera.start_webhook("webhook-generous", flags=["--allow-memory-oversubscription"])
-    trial = pods.slice_pod("trial", 1000, annotations=WORDS)
-    wait_for("the other webhook to be asked", lambda: cluster.create("pods", trial, dryRun="All"))
-    yield cluster
-    other.stop()
-    tessera.point_service_at(webhook.port)
-    webhook.start()
-    wait_for("the usual webhook to be asked", lambda: refusal(cluster, trial))
+    with tessera.webhook_instead_of(webhook, "webhook-generous", flags=["--allow-memory-oversubscription"]):
+        yield cluster
 
 
 def refusal(cluster, body):

@@ -8,21 +8,37 @@ from cluster.api import ApiError
 from cluster.audit import Audit
 from cluster.processes import wait_for
 
+QUOTA = "quota"
+
 
 def test_quota_counts_and_refuses(cluster):
-    nodes.create(cluster, "node-a")
+    # A namespace of its own: a quota that was deleted may refuse pods for a moment more.
+    cluster.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": QUOTA}})
+    wait_for("the service account", lambda: cluster.find("serviceaccounts", "default", QUOTA))
     cluster.create("resourcequotas", {
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "gpus", "namespace": "default"},
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "gpus", "namespace": QUOTA},
         "spec": {"hard": {"requests.tessera.dev/gpu-memory": "10000", "requests.tessera.dev/gpu": "2"}}})
-    wait_for("the quota", lambda: cluster.get("resourcequotas", "gpus").get("status", {}).get("hard"))
+    wait_for("the API server to count", lambda: "exceeded quota" in refusal(cluster, slice_of(10001)))
     # By annotation: the quota sees the resources that the webhook adds.
-    cluster.create("pods", pods.slice_pod("p", 6000))
-    assert cluster.get("resourcequotas", "gpus")["status"]["used"]["requests.tessera.dev/gpu-memory"] == "6k"
-    with pytest.raises(ApiError) as refused:
-        cluster.create("pods", pods.slice_pod("q", 5000))
-    assert refused.value.code == 403 and "exceeded quota" in refused.value.message
-    assert "requests.tessera.dev/gpu-memory=5k" in refused.value.message
-    cluster.create("pods", pods.slice_pod("r", 4000))
+    cluster.create("pods", slice_of(6000))
+    assert cluster.get("resourcequotas", "gpus", QUOTA)["status"]["used"]["requests.tessera.dev/gpu-memory"] == "6k"
+    message = refusal(cluster, slice_of(5000))
+    assert "exceeded quota" in message and "requests.tessera.dev/gpu-memory=5k" in message, message
+    cluster.create("pods", slice_of(4000))
+
+
+def slice_of(memory_mib):
+    return pods.slice_pod(f"p-{memory_mib}", memory_mib, namespace=QUOTA)
+
+
+def refusal(cluster, body):
+    """Why the pod may not be created; empty if it may."""
+    try:
+        cluster.create("pods", body, dryRun="All")
+    except ApiError as error:
+        assert error.code == 403, error
+        return error.message
+    return ""
 
 
 @pytest.fixture
@@ -54,7 +70,7 @@ def test_preemption_frees_the_gpus_that_are_needed(cluster, priorities):
         low_pod(cluster, name, gpu)
     with Audit(cluster, nodes.A100[1]) as audit:
         cluster.create("pods", pods.slice_pod("high", 81000, 100, priorityClassName="high"))
-        wait_for("high to be bound", lambda: pods.bound_node(cluster, "high"), 60)
+        wait_for("high to be bound", lambda: pods.bound_node(cluster, "high"))
         audit.check()
     assert low_pods_left(cluster) in (["low-a", "low-c"], ["low-b", "low-d"])
 
@@ -70,7 +86,7 @@ def test_preemption_does_not_help_where_totals_suffice(cluster, priorities):
                                       for message in pods.events_of(cluster, "high")))
     assert low_pods_left(cluster) == ["low-a", "low-b"] and not pods.bound_node(cluster, "high")
     cluster.delete("pods", "low-a", grace=0)
-    wait_for("high to be bound", lambda: pods.bound_node(cluster, "high"), 60)
+    wait_for("high to be bound", lambda: pods.bound_node(cluster, "high"))
 
 
 def test_preemption_spares_its_equals(cluster, priorities):
@@ -91,5 +107,7 @@ def test_a_gang_does_not_over_commit(cluster):
         for pod in cluster.list("pods", "default"):
             if pod["spec"].get("nodeName"):
                 cluster.delete("pods", pod["metadata"]["name"], grace=0)
-        wait_for("the other ten", lambda: len(audit.holders()) == 10 and len(cluster.list("pods", "default")) == 10, 60)
+        rest = cluster.list("pods", "default")
+        assert len(rest) == 10
+        wait_for("the other ten", lambda: audit.sees_bound(rest))
         audit.check()

@@ -4,10 +4,12 @@ from cluster.audit import Audit
 from cluster.processes import wait_for
 
 
-def test_two_schedulers_race_for_the_last_slice(cluster, tessera, extender):
+def test_two_schedulers_race_for_the_last_slice(cluster, tessera, extender, scheduler):
     """A second kube-scheduler, not held back by leader election, asks the same extender about the same pods: each pod
     that fits is bound once, no GPU is given twice, and what does not fit stays Pending."""
     second = tessera.start_scheduler(extender, "second-scheduler")
+    tried = lambda process: tessera.metric(process, "scheduler_schedule_attempts_total")
+    before = tried(scheduler)
     try:
         nodes.create(cluster, "node-a", gpus=1)
         for attempt in range(20):
@@ -25,5 +27,6 @@ def test_two_schedulers_race_for_the_last_slice(cluster, tessera, extender):
             for name in names:
                 cluster.delete("pods", name, grace=0)
             wait_for("no pods", lambda: not cluster.list("pods", "default"))
+        assert tried(scheduler) > before and tried(second) > 0, "there was no race"
     finally:
         second.stop()

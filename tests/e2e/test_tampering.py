@@ -1,6 +1,5 @@
 """What tenants and agents may not do, tried with the rights that they have in a cluster."""
 import json
-import time
 
 import pytest
 
@@ -9,19 +8,18 @@ from cluster.api import ApiError
 from cluster.processes import wait_for
 from cluster.tessera import NAMESPACE, assignment
 
-TENANT = "tenant"
-
 
 @pytest.fixture
-def tenant(cluster):
-    """A user with the role `edit` in the namespace default."""
+def tenant(cluster, request):
+    """A user with the role `edit` in the namespace default; of this test alone, as the API server may not have heard yet
+    that a right is taken away."""
+    user = cluster.as_user(f"tenant-of-{request.node.name}")
     cluster.delete("rolebindings", "tenant-edit")
     cluster.create("rolebindings", {
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": "tenant-edit", "namespace": "default"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": TENANT}]})
-    user = cluster.as_user(TENANT)
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user.user}]})
     nodes.create(cluster, "node-a")
 
     def made():
@@ -81,16 +79,17 @@ def test_no_other_isolation_by_a_word_of_hami(cluster, tenant):
     tenant.patch("pods", "plain", {"metadata": {"annotations": {"nvidia.com/vgpu-mode": "mps"}}})
 
 
-def test_many_annotations_cost_the_api_server_little(cluster, tenant):
+def test_many_annotations_cost_the_api_server_little(cluster, plane, tenant):
     """Nobody may keep the API server busy with a pod of his own: each update of it, a kubelet's too, is judged."""
     for number, name in ((1001, "many"), (40000, "absurdly-many")):
         gates = [{"name": "example.com/wait"}]
         tenant.create("pods", pods.pod(name, [pods.container()], schedulingGates=gates) | {"metadata": {
             "name": name, "annotations": {f"a{i}": "" for i in range(number)}}})
-        start = time.monotonic()
+        before = plane.apiserver.cpu_seconds()
         cluster.patch("pods", name, {"status": {"message": "as a kubelet does"}}, sub="status")
         refused(lambda n=name: tenant.patch("pods", n, {"metadata": {"annotations": {"a0": "x"}}}), "more than 1000 annotations")
-        assert time.monotonic() - start < 10, "each took 20 s when annotations were walked over"
+        used = plane.apiserver.cpu_seconds() - before
+        assert used < 10, f"{used:.1f} s of CPU; each took 20 s when annotations were walked over"
 
 
 def test_limits_are_changed_by_those_who_are_granted_it(cluster, tenant):
@@ -107,7 +106,7 @@ def test_limits_are_changed_by_those_who_are_granted_it(cluster, tenant):
             cluster.create("clusterroles", {**body, "kind": "ClusterRole", "rules": rules})
         cluster.create(kind.lower() + "s", {
             **body, "roleRef": reference,
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": TENANT}]}, "default")
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": tenant.user}]}, "default")
     try:
         # The ruler of a namespace, with every right there.
         grant("RoleBinding", "cluster-admin", None)

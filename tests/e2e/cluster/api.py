@@ -39,7 +39,7 @@ class Api:
     """One identity's view of the API server. Thread-safe: a connection pool for each thread."""
 
     def __init__(self, url, ca, certificate=None, token=None, impersonate=None):
-        self.url, self.ca = url, str(ca)
+        self.url, self.ca, self.user = url, str(ca), impersonate
         self._certificate = tuple(map(str, certificate)) if certificate else None
         self._headers = {"User-Agent": "tessera-e2e"}
         if token:

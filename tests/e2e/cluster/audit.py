@@ -96,5 +96,9 @@ class Audit:
         with self._lock:
             return dict(self._held)
 
+    def sees_bound(self, pods):
+        """True once the watch has told that these pods hold GPUs, and nobody else."""
+        return set(self.holders()) == {pod["metadata"]["uid"] for pod in pods}
+
     def check(self):
         assert not self.problems, "\n".join(self.problems[:20])

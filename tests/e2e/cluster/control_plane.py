@@ -2,6 +2,7 @@
 import pathlib
 import subprocess
 
+import requests
 import yaml
 
 from cluster import pki
@@ -88,7 +89,7 @@ class ControlPlane:
             f"--cert-dir={self.folder}/manager-certs")
         wait_for("the default service account", lambda: self.admin.find("serviceaccounts", "default"), 60)
 
-    def ready(self, timeout=90):
+    def ready(self, timeout=180):
         """Waits until the API server answers."""
         def check():
             self.apiserver.check()
@@ -97,7 +98,8 @@ class ControlPlane:
 
     def start_scheduler(self, name, config, kubeconfig=None):
         """Runs kube-scheduler with `config` (a KubeSchedulerConfiguration as dict) and the rights of `kubeconfig`
-        (default: those of a cluster's own scheduler). Its metrics are at https://127.0.0.1:{process.port}/metrics."""
+        (default: those of a cluster's own scheduler), until it has listed what there is. Its metrics are at
+        https://127.0.0.1:{process.port}/metrics."""
         if kubeconfig is None:
             kubeconfig = self.folder / "scheduler.kubeconfig"
             if not kubeconfig.exists():
@@ -111,11 +113,18 @@ class ControlPlane:
                            f"--authentication-kubeconfig={kubeconfig}", f"--authorization-kubeconfig={kubeconfig}",
                            "--authorization-always-allow-paths=/healthz,/readyz,/livez,/metrics")
         process.port = port
+
+        def check():
+            process.check()
+            return requests.get(f"https://127.0.0.1:{port}/readyz", timeout=5, verify=False).status_code == 200
+        wait_for(name, check)
         return process
 
     def kubectl(self, *args, check=True, input=None, kubeconfig="admin"):
         """Runs kubectl as the admin; returns the finished process."""
-        done = subprocess.run([str(self.binaries / "kubectl"), f"--kubeconfig={self.folder}/{kubeconfig}.kubeconfig", *map(str, args)],
+        # What it knows of an API server it keeps by address, so another run's would be taken for this one's.
+        done = subprocess.run([str(self.binaries / "kubectl"), f"--kubeconfig={self.folder}/{kubeconfig}.kubeconfig",
+                               f"--cache-dir={self.folder}/kubectl", *map(str, args)],
                               capture_output=True, text=True, input=input, check=False)
         assert not check or done.returncode == 0, f"kubectl {' '.join(map(str, args))}: {done.stderr or done.stdout}"
         return done

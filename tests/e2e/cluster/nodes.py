@@ -1,6 +1,8 @@
 """Simulated nodes: Node objects as a kubelet and our agent would leave them. Nothing runs on them."""
 import json
 
+from cluster.processes import wait_for
+
 A100 = ("NVIDIA A100-SXM4-80GB", 81920)
 
 
@@ -35,3 +37,14 @@ def create(api, name, gpus=8, model=A100[0], memory_mib=A100[1], cpu="128", memo
     # NodeRestriction's taint: the controller that would take it off is not running.
     api.patch("nodes", name, {"spec": {"taints": None}}, None)
     return name
+
+
+def take_over_capacity(api, name):
+    """As a kubelet does: the GPUs that a real agent has written into the capacity become allocatable. Waits for them: the
+    agent writes the inventory first, and the capacity in a second request."""
+    def written():
+        capacity = api.get("nodes", name)["status"]["capacity"]
+        assert "tessera.dev/gpu" in capacity, capacity
+        return capacity
+    capacity = wait_for(f"the agent to write the capacity of {name}", written)
+    api.patch("nodes", name, {"status": {"allocatable": capacity}}, sub="status")

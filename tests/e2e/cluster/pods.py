@@ -33,6 +33,7 @@ def bound_node(api, name, namespace="default"):
 
 
 def events_of(api, name, namespace="default", reason=None):
-    """Messages of the pod's events."""
-    selector = f"involvedObject.name={name}" + (f",reason={reason}" if reason else "")
+    """Messages of the pod's events; not those of an earlier pod of this name, which may come late."""
+    uid = api.get("pods", name, namespace)["metadata"]["uid"]
+    selector = f"involvedObject.uid={uid}" + (f",reason={reason}" if reason else "")
     return [event["message"] for event in api.list("events", namespace, fieldSelector=selector)]

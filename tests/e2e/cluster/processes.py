@@ -1,6 +1,7 @@
 """Child processes that write to a log each, end with us, and are killed by their recorded pid only."""
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +12,11 @@ class Died(AssertionError):
     """A process ended that should be running; carries the end of its log."""
 
 
-def wait_for(what, check, timeout=30.0, interval=0.05):
+# Generous, because only a failure waits so long: the machine may be busy.
+PATIENCE = 90.0
+
+
+def wait_for(what, check, timeout=PATIENCE, interval=0.05):
     """Calls `check` until it returns something true and returns that. An exception counts as not yet; the last one is
     told when time is over."""
     deadline = time.monotonic() + timeout
@@ -30,15 +35,28 @@ def wait_for(what, check, timeout=30.0, interval=0.05):
         time.sleep(interval)
 
 
+_told = set()
+
+
 def free_ports(count):
-    """Ports that nobody listens on now. They are held together, so they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens on, each told once. They are below those that the kernel gives to outgoing connections: one
+    of these could take a port before its program listens, or while that is started again."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = random.sample(range(10000, lowest), lowest - 10000) if lowest > 12000 else [0] * 100
+    ports = []
+    for candidate in candidates:
+        with socket.socket() as one:
+            try:
+                one.bind(("", candidate))
+            except OSError:
+                continue
+            port = one.getsockname()[1]
+        if port not in _told:
+            _told.add(port)
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError(f"there are no {count} free ports")
 
 
 class Process:
@@ -68,6 +86,11 @@ class Process:
         if not self.running():
             code = None if self.child is None else self.child.returncode
             raise Died(f"{self.name} is not running (exit status {code}); the end of {self.log}:\n{self.tail()}")
+
+    def cpu_seconds(self):
+        """What it has used so far; unlike the clock, other work on the machine does not count."""
+        fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def tail(self, lines=25):
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -1,9 +1,11 @@
 """Tessera on a control plane: the chart as Helm installs it, our programs as processes with the rights that the chart
 gives to their service accounts."""
 import base64
+import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import subprocess
 import requests
 import yaml
 
+from cluster import pods
 from cluster.processes import free_ports, wait_for
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -67,7 +70,7 @@ class Tessera:
         return self.plane.kubeconfig(name, {"token": self.token(account, node)})
 
     def start_webhook(self, name="webhook", delivery="auto", flags=()):
-        """The webhook behind the chart's Service, by an EndpointSlice that names this machine."""
+        """The webhook behind the chart's Service, by an EndpointSlice that names this machine; until it is asked."""
         tls = self.secret("tessera-webhook-tls")
         (port,) = free_ports(1)
         process = self.plane.run(
@@ -77,8 +80,35 @@ class Tessera:
             f"--library-image={LIBRARY_IMAGE}", "--allow-mps", f"--mps-root={self.mps_root}", *flags)
         process.port = port
         self.point_service_at(port)
-        wait_for("the webhook", lambda: self._ready(process, f"https://127.0.0.1:{port}/readyz"))
+        self.reached(process)
         return process
+
+    def reached(self, webhook):
+        """Waits until the API server asks this webhook: it learns of configurations and endpoints by watching."""
+        count = lambda: self.metric(webhook, "tessera_webhook_requests_total")
+
+        def check():
+            webhook.check()
+            before = count()
+            self.admin.create("pods", pods.slice_pod("trial", 1), dryRun="All")
+            return count() > before
+        wait_for("the API server to ask the webhook", check)
+
+    @contextlib.contextmanager
+    def webhook_instead_of(self, usual, name, **options):
+        """Another webhook (see start_webhook) while the context lasts. The usual one does not run meanwhile, because the API
+        server keeps its connections."""
+        usual.stop()
+        other = None
+        try:
+            other = self.start_webhook(name, **options)
+            yield other
+        finally:
+            if other is not None:
+                other.stop()
+            self.point_service_at(usual.port)
+            usual.start()
+            self.reached(usual)
 
     def point_service_at(self, port):
         service = self.admin.get("services", "tessera-webhook", NAMESPACE)
@@ -106,18 +136,37 @@ class Tessera:
         return process
 
     @staticmethod
-    def metric(process, name, **labels):
-        """The sum of a metric's series with these labels, from the process' /metrics."""
+    def series(process, name):
+        """(labels as text, value) of each series of a metric, from the process' /metrics."""
         if hasattr(process, "metrics_port"):
             url = f"http://127.0.0.1:{process.metrics_port}/metrics"
         else:
             url = f"https://127.0.0.1:{process.port}/metrics"
-        total = 0.0
         for line in requests.get(url, timeout=10, verify=False).text.splitlines():
             series, _, value = line.rpartition(" ")
-            if series.partition("{")[0] == name and all(f'{key}="{label}"' in series for key, label in labels.items()):
-                total += float(value)
-        return total
+            if series.partition("{")[0] == name:
+                yield series, float(value)
+
+    def metric(self, process, name, **labels):
+        """The sum of a metric's series with these labels."""
+        return sum((value for series, value in self.series(process, name)
+                    if all(f'{key}="{label}"' in series for key, label in labels.items())), 0.0)
+
+    def nodes_known(self, extender):
+        """Names of the nodes that the extender has heard of."""
+        return {re.search('node="([^"]*)"', series)[1] for series, _ in self.series(extender, "tessera_node_closed")}
+
+    def extender_knows(self, extender, *names):
+        """Waits until the extender has heard of just these nodes. Where a test looks at what a pod is told: kube-scheduler may
+        try a pod before, and has no cause to try it again afterwards."""
+        wait_for(f"the extender to know {names}", lambda: self.nodes_known(extender) == set(names))
+
+    def extender_caught_up(self, extender):
+        """Waits until the extender has heard of all that was written on nodes so far: it hears of a node last that is
+        made last."""
+        self.admin.create("nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "marker"}})
+        wait_for("the extender to catch up", lambda: "marker" in self.nodes_known(extender))
+        self.admin.delete("nodes", "marker")
 
     @staticmethod
     def _ready(process, url):
