@@ -22,7 +22,7 @@ CONTROL_PART = 0.02
 CALLS_LEGEND = """\
 ns for one call. driver: its own function; found: the one that dlsym gives under the library; added: their difference within a
   pair of batches, each the median of its process; here the median over {rounds} processes, and in brackets their least and most:
-  the true median lies between them with a probability of {sure:.0%}. batches: quartiles of the pairs, medians over processes.
+  an interval for the true median with a confidence of {sure:.1%}. batches: quartiles of the pairs, medians over processes.
 control: the same in bare processes, where both functions are one and the same; it has to be 0."""
 STARTS_LEGEND = """\
 us of CPU time of a process, {starts} bare and {starts} limited in turn: medians, and the differences of medians, of lower quartiles (with the
