@@ -1,25 +1,35 @@
 // The agent's compute arbiter alone, for folders of regions: no cluster, no agent, no library.
+// Where there is NVML it asks how busy the GPU was, as the agent does; elsewhere it says so and
+// goes on.
 //
 //   arbiter GPU_UUID FOLDER:POLICY:PERCENT...
 //
 // POLICY is fixed-share, burst-share or best-effort. The folders' region files may appear later.
 // Runs until SIGTERM or SIGINT, then prints what it has handed out, one line a container:
 // windows=51 overruns=0, then FOLDER charged_s=0.502 waited_s=0.498
+// and, with NVML, busy_s=0.912 of_s=1.000
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "agent/arbiter/arbiter_thread.h"
+#include "agent/busy/busy_thread.h"
 
 namespace {
 
 using tessera::agent::ArbiterReport;
 using tessera::agent::ArbiterThread;
 using tessera::agent::ArbitratedContainer;
+using tessera::agent::BusySample;
+using tessera::agent::BusyThread;
 using tessera::region::Policy;
 
 std::optional<Policy> PolicyOf(const std::string& text) {
@@ -58,6 +68,32 @@ void Print(const ArbiterReport& report) {
   }
 }
 
+/// What NVML said in all. Thread-safe.
+class Busy {
+ public:
+  void Add(std::span<const BusySample> samples) {
+    const std::lock_guard lock(mu_);
+    for (const BusySample& sample : samples) {
+      const double length_s = 1e-9 * static_cast<double>(sample.to_ns - sample.from_ns);
+      of_s_ += length_s;
+      busy_s_ += length_s * sample.permille / 1000;
+    }
+  }
+  void Print() const {
+    const std::lock_guard lock(mu_);
+    if (of_s_ > 0) printf("busy_s=%.3f of_s=%.3f\n", busy_s_, of_s_);
+  }
+
+ private:
+  mutable std::mutex mu_;
+  double busy_s_ = 0;
+  double of_s_ = 0;
+};
+
+void Complain(const std::string& uuid, const std::string& reason) {
+  fprintf(stderr, "arbiter: utilisation of %s is not known: %s\n", uuid.c_str(), reason.c_str());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -79,11 +115,20 @@ int main(int argc, char** argv) {
   sigaddset(&ends, SIGTERM);
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  const ArbiterThread arbiter([&] { return containers; });
+  ArbiterThread arbiter([&] { return containers; });
+  Busy busy;
+  BusyThread asker(
+      {}, [&] { return std::set<std::string>{containers.front().gpu_uuid}; },
+      [&](const std::string&, std::span<const BusySample> samples) { busy.Add(samples); },
+      Complain);
+  asker.Start();
   printf("ready\n");
   fflush(stdout);
   int signal = 0;
   sigwait(&ends, &signal);
   Print(arbiter.Report());
+  busy.Print();
+  fflush(stdout);
+  if (!asker.Stop(std::chrono::seconds(2))) _exit(0);  // NVML hangs
   return 0;
 }
