@@ -63,7 +63,9 @@ struct Agent {
         [this, dir = flags.kubelet_pods_dir] {
           return GpusToSample(hardware.Now().inventory, ContainersToArbitrate(pods.List(), dir));
         },
-        [](const std::string&, std::span<const BusySample>) {},
+        [this](const std::string& uuid, std::span<const BusySample> samples) {
+          arbiter->TellBusy(uuid, samples);
+        },
         [](const std::string& uuid, const std::string& reason) {
           log::Warn("utilisation of the GPU is not known",
                     {{"gpu_uuid", uuid}, {"reason", reason}});

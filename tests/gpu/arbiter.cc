@@ -119,7 +119,10 @@ int main(int argc, char** argv) {
   Busy busy;
   BusyThread asker(
       {}, [&] { return std::set<std::string>{containers.front().gpu_uuid}; },
-      [&](const std::string&, std::span<const BusySample> samples) { busy.Add(samples); },
+      [&](const std::string& uuid, std::span<const BusySample> samples) {
+        arbiter.TellBusy(uuid, samples);
+        busy.Add(samples);
+      },
       Complain);
   asker.Start();
   printf("ready\n");
