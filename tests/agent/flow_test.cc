@@ -20,6 +20,7 @@
 #include "common/http/client.h"
 #include "interceptor/region/grant.h"
 #include "interceptor/region/region.h"
+#include "sim/gpu/utilization.h"
 #include "tests/agent/mps/fixture.h"
 #include "tests/sim/kube/cluster.h"
 
@@ -239,6 +240,15 @@ class Program : public Flow {
         region.Attach(region_path.parent_path().c_str(), {&device, 1}, region::Policy::kFixedShare),
         nullptr);
   }
+  /// The simulated GPU is at work all the time, from a second ago on.
+  void KeepGpuBusy() {
+    ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(folder_ + "/state"); }));
+    const auto state = sim::gpu::DeviceState::Open(folder_ + "/state", kGpu);
+    ASSERT_TRUE(state.has_value()) << state.error().message;
+    const std::uint64_t from = sim::gpu::NowNs() - 1'000'000'000;
+    const std::uint64_t length = 20'000'000'000;
+    sim::gpu::AddUtilization((*state)->file(), from, from + length, length);
+  }
   static region::GrantView View(region::Region& region) {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     return region::ReadGrant(region.Grant(0),
@@ -277,16 +287,21 @@ TEST_F(Program, ContainersThatShareAGpuGetTheirWindows) {
   RunPod("second", second);
   ASSERT_TRUE(Eventually([&] { return View(first).valid && View(second).valid; }));
   EXPECT_EQ(View(first).open_until_ns, region::kOpenForAll);
-  first.SetWaiting(0, region::WaitsFor::kWindow);
-  second.SetWaiting(0, region::WaitsFor::kWindow);
-  EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }));
   const std::string labels = std::string("{node=\"n1\",gpu_uuid=\"") + kGpu + "\"";
+  const auto says = [&](const std::string& metric, const std::string& value) {
+    return Get("/metrics").body.find(metric + labels + value) != std::string::npos;
+  };
+  // One that says that it fills the GPU is not believed while NVML says that the GPU is idle.
+  ASSERT_TRUE(Eventually([&] { return says("tessera_gpu_busy_ratio", "} 0\n"); }));
+  first.SetRunning(0, true);
+  second.SetWaiting(0, region::WaitsFor::kWindow);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  EXPECT_TRUE(says("tessera_gpu_windows_total", "} 0\n"));
+  KeepGpuBusy();
+  EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }));
   EXPECT_TRUE(Eventually([&] {
-    const std::string body = Get("/metrics").body;
-    return body.find("tessera_gpu_arbitrated" + labels + "} 1") != std::string::npos &&
-           body.find("tessera_gpu_busy_ratio" + labels + "} 0") != std::string::npos &&
-           body.find("tessera_container_gpu_window_wait_seconds_total" + labels) !=
-               std::string::npos;
+    return says("tessera_gpu_arbitrated", "} 1\n") && says("tessera_gpu_busy_ratio", "} 1\n") &&
+           says("tessera_container_gpu_window_wait_seconds_total", ",");
   })) << Get("/metrics").body;
   EXPECT_EQ(Stop(SIGTERM), 0);
   EXPECT_TRUE(Eventually([&] { return !View(first).valid && !View(second).valid; }));
