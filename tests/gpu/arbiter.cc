@@ -1,6 +1,6 @@
 // The agent's compute arbiter alone, for folders of regions: no cluster, no agent, no library.
 // Where there is NVML it asks how busy the GPU was, as the agent does; elsewhere it says so and
-// goes on.
+// goes on. TESSERA_NVML names another library than libnvidia-ml.so.1 (none: without samples).
 //
 //   arbiter GPU_UUID FOLDER:POLICY:PERCENT...
 //
@@ -117,8 +117,10 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   ArbiterThread arbiter([&] { return containers; });
   Busy busy;
+  const char* const library = getenv("TESSERA_NVML");
   BusyThread asker(
-      {}, [&] { return std::set<std::string>{containers.front().gpu_uuid}; },
+      {.library = library == nullptr ? "libnvidia-ml.so.1" : library},
+      [&] { return std::set<std::string>{containers.front().gpu_uuid}; },
       [&](const std::string& uuid, std::span<const BusySample> samples) {
         arbiter.TellBusy(uuid, samples);
         busy.Add(samples);
