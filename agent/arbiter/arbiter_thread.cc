@@ -10,6 +10,8 @@
 #include <set>
 #include <utility>
 
+#include "common/base/monotonic.h"
+
 namespace tessera::agent {
 namespace {
 
@@ -19,13 +21,6 @@ constexpr std::uint64_t kSleepNs = 100'000'000;
 constexpr int kNice = -15;
 /// Of all GPUs, in a time in which this thread should have looked ten times.
 constexpr std::size_t kMostSamples = 1024;
-
-std::uint64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 void SleepUntil(std::uint64_t at_ns) {
   const timespec at = {.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000),

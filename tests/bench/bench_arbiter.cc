@@ -71,13 +71,17 @@ class Node {
   }
   /// All of them always have something to launch.
   void Contend(std::uint64_t ns) {
-    for (const std::uint64_t end = NowNs() + ns; NowNs() < end; Nap(200'000)) {
+    std::uint64_t last = NowNs();
+    for (const std::uint64_t end = last + ns; last < end; Nap(200'000)) {
+      const std::uint64_t now = NowNs();
       for (Container& one : containers_) {
         const auto view = region::ReadGrant(one.region.Grant(0), NowNs());
         const bool open = view.valid && view.IsOpen(NowNs());
         one.region.SetRunning(0, open);
-        one.region.SetWanting(0, !open);
+        one.region.SetWaiting(0, open ? region::WaitsFor::kNothing : region::WaitsFor::kWindow);
+        if (open) one.region.Pace(0).used_ns.fetch_add(now - last);
       }
+      last = now;
     }
   }
 

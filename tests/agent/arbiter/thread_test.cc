@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 
 #include "agent/arbiter/arbiter_thread.h"
+#include "common/base/monotonic.h"
 #include "interceptor/region/grant.h"
 #include "interceptor/region/region.h"
 #include "tests/interceptor/temp_dir.h"
@@ -17,13 +18,6 @@ namespace tessera::agent {
 namespace {
 
 constexpr const char* kGpu = "GPU-1";
-
-std::uint64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 /// A container that always has something to launch.
 class Tenant {
