@@ -116,12 +116,20 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
   const ArbiterMode mode = gpu.arbiter.mode();
   gpu.seen.clear();
   gpu.counts.clear();
+  gpu.demands.clear();
   for (auto& [path, member] : gpu.members) {
     const RegionPort::Demand demand = member->port.Look(now_ns);
-    const bool waits = (demand.wanting || demand.held) && !demand.running;
+    gpu.demands.push_back(demand);
+    if (demand.attached) gpu.counts.push_back({member->key, demand.used_ns});
+  }
+  gpu.calibration.Look(now_ns, gpu.counts, mode != ArbiterMode::kWindows);
+  std::size_t row = 0;
+  for (auto& [path, member] : gpu.members) {
+    const RegionPort::Demand& demand = gpu.demands[row++];
     const bool held = demand.held && !demand.running;
+    const bool waits = held || (demand.wanting && !demand.running);
     const bool presses = member->pressure.Take({.now_ns = now_ns,
-                                                .used_ns = demand.used_ns,
+                                                .used_ns = gpu.calibration.CountedNs(member->key),
                                                 .running = demand.running,
                                                 .waiting = waits,
                                                 .held = held,
@@ -134,18 +142,17 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
                         .wanting = demand.wanting,
                         .running = demand.running,
                         .presses = presses});
-    if (demand.attached) gpu.counts.push_back({member->key, demand.used_ns});
   }
-  gpu.calibration.Look(now_ns, gpu.counts, mode != ArbiterMode::kWindows);
 }
 
 void ArbiterThread::Step(Gpu& gpu, std::uint64_t now_ns) {
   Look(gpu, now_ns);
   const std::vector<TenantGrant>& grants = gpu.arbiter.Step(now_ns, gpu.seen);
+  const bool open = gpu.arbiter.mode() != ArbiterMode::kWindows;
   std::size_t row = 0;
   for (auto& [path, member] : gpu.members) {
     TenantGrant grant = grants[row++];
-    grant.work_permille = gpu.calibration.PermilleOf(member->key);
+    grant.work_permille = gpu.calibration.Tell(member->key, open);
     member->port.Tell(grant, now_ns);
   }
   // The next look must not be older than what was written now (grant.h).

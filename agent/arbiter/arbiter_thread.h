@@ -85,6 +85,7 @@ class ArbiterThread {
     std::map<std::string, std::unique_ptr<Member>> members;  ///< by region path
     std::vector<TenantSeen> seen;
     std::vector<Calibration::Count> counts;
+    std::vector<RegionPort::Demand> demands;  ///< in the order of `members`
   };
 
   void Run();

@@ -45,7 +45,7 @@ void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool
     const bool restarts = is_new || count.used_ns < tenant.used_ns;
     const double counted = restarts ? 0
                                     : static_cast<double>(count.used_ns - tenant.used_ns) *
-                                          region::kAllWork / tenant.permille;
+                                          region::kAllWork / tenant.told_permille;
     tenant.used_ns = count.used_ns;
     const double before = points.empty() ? 0 : points.back().counted_ns;
     const bool same = points.size() > 1 && now_ns - points[points.size() - 2].at_ns < kPointEveryNs;
@@ -118,17 +118,27 @@ void Calibration::Tenant::Learn(double counted, double part, double length_ns) {
   worked_ns = stays * worked_ns + part * counted;
   if (counted_ns < kEnoughNs && !jumps) return;
   const double known = worked_ns / counted_ns + kDoubt;
-  permille = known >= kExact ? region::kAllWork
-                             : region::WorkPermille(std::llround(1000 * known));
+  learned_permille = known >= kExact
+                         ? region::kAllWork
+                         : region::WorkPermille(static_cast<std::uint64_t>(1000 * known));
 }
 
 bool Calibration::MayBeFull(std::uint64_t now_ns) const {
   return now_ns >= told_until_ns_ || now_ns < full_until_ns_;
 }
 
-std::uint32_t Calibration::PermilleOf(std::uint64_t key) const {
+std::uint32_t Calibration::Tell(std::uint64_t key, bool open) {
   const auto found = tenants_.find(key);
-  return found == tenants_.end() ? region::kAllWork : found->second.permille;
+  if (found == tenants_.end()) return region::kAllWork;
+  Tenant& tenant = found->second;
+  tenant.told_permille = open ? tenant.learned_permille : region::kAllWork;
+  return tenant.told_permille;
+}
+
+std::uint64_t Calibration::CountedNs(std::uint64_t key) const {
+  const auto found = tenants_.find(key);
+  const bool known = found != tenants_.end() && !found->second.points.empty();
+  return known ? static_cast<std::uint64_t>(found->second.points.back().counted_ns) : 0;
 }
 
 }  // namespace tessera::agent

@@ -31,9 +31,12 @@ class Calibration {
   /// begins where the one before ended, or later.
   void Take(const BusySample& sample);
 
-  /// What the container is to be told (region::Grant::work_permille): kAllWork while nothing else
-  /// is known.
-  std::uint32_t PermilleOf(std::uint64_t key) const;
+  /// What the container is told from now on (region::Grant::work_permille): kAllWork while nothing
+  /// else is known, and in windows, which are its own with all their gaps.
+  std::uint32_t Tell(std::uint64_t key, bool open);
+
+  /// What the container has counted, ever since it was seen first, as if it had been told nothing.
+  std::uint64_t CountedNs(std::uint64_t key) const;
 
   /// False: the GPU was told to have had time left throughout the last second.
   bool MayBeFull(std::uint64_t now_ns) const;
@@ -49,7 +52,8 @@ class Calibration {
     std::deque<Point> points;   ///< of the last second
     double counted_ns = 0;      ///< of the samples so far, the old ones fading
     double worked_ns = 0;       ///< likewise
-    std::uint32_t permille = region::kAllWork;
+    std::uint32_t learned_permille = region::kAllWork;
+    std::uint32_t told_permille = region::kAllWork;
     bool seen = false;
 
     double CountedBetween(std::uint64_t from_ns, std::uint64_t to_ns) const;

@@ -16,7 +16,7 @@ class Pressure {
  public:
   struct Look {
     std::uint64_t now_ns = 0;
-    std::uint64_t used_ns = 0;  ///< as the container counts it, ever
+    std::uint64_t used_ns = 0;  ///< as the container counts it by itself, ever
     bool running = false;
     bool waiting = false;  ///< for a window or for its own share, and nothing runs
     bool held = false;     ///< for its own share, and nothing runs

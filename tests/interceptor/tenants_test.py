@@ -25,10 +25,10 @@ class Tenants(Container):
         return path
 
     def arbitrate(self, **containers):
-        """name=(policy, percent)"""
+        """name=(policy, percent). It asks the simulated NVML how busy the GPU is."""
         process = subprocess.Popen([ARBITER, GPUS[0], *[f"{self.folder_of(name)}:{policy}:{percent}"
                                                         for name, (policy, percent) in containers.items()]],
-                                   stdout=subprocess.DEVNULL)
+                                   stdout=subprocess.DEVNULL, env=self.env(preload=""))
         self.addCleanup(self.stop, process)
         return process
 

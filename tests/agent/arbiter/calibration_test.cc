@@ -13,6 +13,7 @@ class Counting {
  public:
   explicit Counting(std::vector<unsigned> percents) : percents_(std::move(percents)) {
     used_.resize(percents_.size());
+    told_.resize(percents_.size(), region::kAllWork);
   }
 
   /// For `ns`, while the GPU is busy so many percent of the time; looks each 10 ms.
@@ -21,17 +22,18 @@ class Counting {
       now_ += 10 * kMs;
       std::vector<Calibration::Count> counts;
       for (std::size_t i = 0; i < used_.size(); ++i) {
-        used_[i] += 10 * kMs * percents_[i] / 100 * calibration_.PermilleOf(i + 1) / 1000;
+        used_[i] += 10 * kMs * percents_[i] / 100 * told_[i] / 1000;
         counts.push_back({i + 1, used_[i]});
       }
       calibration_.Look(now_, counts, open);
+      for (std::size_t i = 0; i < used_.size(); ++i) told_[i] = calibration_.Tell(i + 1, open);
       busy_ns_ += 10 * kMs * busy / 100;
       if (now_ % (200 * kMs) == 0) Sample();
     }
   }
   void Count(std::size_t i, unsigned percent) { percents_[i] = percent; }
   void BeginsAnew(std::size_t i) { used_[i] = 0; }
-  unsigned Permille(std::size_t i) const { return calibration_.PermilleOf(i + 1); }
+  unsigned Permille(std::size_t i) const { return told_[i]; }
   Calibration& calibration() { return calibration_; }
   std::uint64_t now() const { return now_; }
 
@@ -47,6 +49,7 @@ class Counting {
   Calibration calibration_;
   std::vector<unsigned> percents_;
   std::vector<std::uint64_t> used_;
+  std::vector<std::uint32_t> told_;
   std::uint64_t now_ = 10'000 * kMs;
   std::uint64_t busy_ns_ = 0;
   BusySample last_;
@@ -57,7 +60,7 @@ TEST(Calibration, NothingIsCorrectedBeforeAnythingIsKnown) {
   EXPECT_EQ(one.Permille(0), 1000U);
   one.Pass(300 * kMs, 25);
   EXPECT_EQ(one.Permille(0), 1000U);
-  EXPECT_EQ(one.calibration().PermilleOf(77), 1000U);
+  EXPECT_EQ(one.calibration().Tell(77, true), 1000U);
 }
 
 TEST(Calibration, OneAloneCountsWhatTheGpuWorks) {
@@ -99,6 +102,22 @@ TEST(Calibration, NothingIsLearnedWhileGatesWereClosed) {
   two.Pass(200 * kMs, 20, true);
   two.Pass(5'000 * kMs, 20, false);
   EXPECT_EQ(two.Permille(0), 1000U);
+}
+
+TEST(Calibration, WindowsAreCountedAsTheyAre) {
+  Counting one({50});
+  one.Pass(2'000 * kMs, 25);
+  one.Pass(100 * kMs, 25, false);
+  EXPECT_EQ(one.Permille(0), 1000U);
+  one.Pass(20 * kMs, 25, true);
+  EXPECT_NEAR(one.Permille(0), 510, 25) << "what was learned is still known";
+}
+
+TEST(Calibration, WhatACountIsWithoutACorrectionIsKnown) {
+  Counting one({50});
+  one.Pass(10'000 * kMs, 25);
+  EXPECT_NEAR(static_cast<double>(one.calibration().CountedNs(1)), 5e9, 5e7);
+  EXPECT_EQ(one.calibration().CountedNs(77), 0U);
 }
 
 TEST(Calibration, SamplesThatLieAreNotTaken) {

@@ -256,7 +256,8 @@ class SimulatedGpu {
     Look();
     grants_ = arbiter_.Step(now_ns_, seen_);
     for (std::size_t i = 0; i < containers_.size(); ++i) {
-      grants_[i].work_permille = calibration_.PermilleOf(containers_[i].key());
+      const bool open = arbiter_.mode() != ArbiterMode::kWindows;
+      grants_[i].work_permille = calibration_.Tell(containers_[i].key(), open);
       containers_[i].Tell(grants_[i]);
     }
     // A thread wakes up some tens of microseconds late.
@@ -267,21 +268,21 @@ class SimulatedGpu {
   /// As ArbiterThread::Look.
   void Look() {
     const ArbiterMode mode = arbiter_.mode();
-    seen_.clear();
     std::vector<Calibration::Count> counts;
+    for (const Container& one : containers_) counts.push_back({one.key(), one.counted_ns()});
+    calibration_.Look(now_ns_, counts, mode != ArbiterMode::kWindows);
+    seen_.clear();
     for (std::size_t i = 0; i < containers_.size(); ++i) {
       TenantSeen seen = containers_[i].Seen();
       seen.presses = pressures_[i].Take({.now_ns = now_ns_,
-                                         .used_ns = containers_[i].counted_ns(),
+                                         .used_ns = calibration_.CountedNs(seen.key),
                                          .running = seen.running,
                                          .waiting = containers_[i].waits(),
                                          .held = containers_[i].held(),
                                          .full = calibration_.MayBeFull(now_ns_),
                                          .counted = mode != ArbiterMode::kFree});
       seen_.push_back(seen);
-      counts.push_back({seen.key, containers_[i].counted_ns()});
     }
-    calibration_.Look(now_ns_, counts, mode != ArbiterMode::kWindows);
     if (told_ns_ == 0 || now_ns_ < told_ns_ + 200 * kMs) return;
     const std::uint64_t percent = 100 * busy_ns_ / (now_ns_ - told_ns_);
     calibration_.Take({told_ns_, now_ns_, static_cast<std::uint32_t>(10 * percent + 5)});
