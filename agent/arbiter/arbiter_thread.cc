@@ -130,6 +130,7 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
     const bool waits = held || (demand.wanting && !demand.running);
     const bool presses = member->pressure.Take({.now_ns = now_ns,
                                                 .used_ns = gpu.calibration.CountedNs(member->key),
+                                                .throttled_ns = demand.throttled_ns,
                                                 .running = demand.running,
                                                 .waiting = waits,
                                                 .held = held,

@@ -107,7 +107,7 @@ void Calibration::Learn(const BusySample& sample) {
   const double worked = length * sample.permille / 1000;
   for (auto& [key, tenant] : tenants_) {
     const double counted = tenant.CountedBetween(sample.from_ns, sample.to_ns);
-    if (counted > 0) tenant.Learn(counted, std::min(worked / all, 1.0), length);
+    if (counted > 0) tenant.Learn(counted, worked / all, length);
   }
 }
 

@@ -3,8 +3,8 @@
 namespace tessera::agent {
 namespace {
 
-/// Time that it was free, for a judgement. It ends where use was counted, which for long kernels is
-/// seldom.
+/// A judgement is about so much time at the least. It comes when use was counted, which for long
+/// kernels is seldom.
 constexpr std::uint64_t kPeriodNs = 100'000'000;
 constexpr std::uint64_t kLongestPeriodNs = 400'000'000;
 /// A pause of ours tells nothing.
@@ -18,7 +18,8 @@ constexpr std::uint64_t kHeldPercent = 10;
 
 bool Pressure::Take(const Look& look) {
   const std::uint64_t elapsed = look.now_ns - last_ns_;
-  const bool gap = !begun_ || elapsed > kBreakNs || look.used_ns < last_used_ns_;
+  const bool gap = !begun_ || elapsed > kBreakNs || look.used_ns < last_used_ns_ ||
+                   look.throttled_ns < base_.throttled_ns;
   if (gap || !look.counted) {
     Restart(look);
     begun_ = look.counted;
@@ -30,17 +31,22 @@ bool Pressure::Take(const Look& look) {
   if (!look.waiting) free_ns_ += elapsed;
   if (look.held) held_ns_ += elapsed;
   always_ran_ = always_ran_ && look.running;
-  if (free_ns_ >= kLongestPeriodNs || (moved && free_ns_ >= kPeriodNs)) Judge(look);
+  const bool long_enough = look.now_ns - base_.now_ns >= kPeriodNs;
+  if ((moved && long_enough) || free_ns_ >= kLongestPeriodNs) Judge(look);
   return presses_;
 }
 
+/// Where use was counted, so was the time that it waited before.
 void Pressure::Judge(const Look& look) {
-  const std::uint64_t used = look.used_ns - base_used_ns_;
+  const std::uint64_t passed = look.now_ns - base_.now_ns;
+  const std::uint64_t throttled = look.throttled_ns - base_.throttled_ns;
+  const std::uint64_t used = look.used_ns - base_.used_ns;
+  const std::uint64_t free = passed > throttled ? passed - throttled : 0;
   // Work that is under way is counted when it has ended.
   const bool endless = used == 0 && always_ran_;
   const std::uint64_t enough = presses_ ? kStillPressesPercent : kPressesPercent;
-  const bool busy = endless || used >= free_ns_ / 100 * enough;
-  const bool held = held_ns_ >= (free_ns_ + held_ns_) / 100 * kHeldPercent;
+  const bool busy = endless || (used > 0 && used >= free / 100 * enough);
+  const bool held = held_ns_ >= passed / 100 * kHeldPercent;
   presses_ = busy && (look.full || held);
   Restart(look);
 }
@@ -48,7 +54,7 @@ void Pressure::Judge(const Look& look) {
 void Pressure::Restart(const Look& look) {
   last_ns_ = look.now_ns;
   last_used_ns_ = look.used_ns;
-  base_used_ns_ = look.used_ns;
+  base_ = look;
   free_ns_ = 0;
   held_ns_ = 0;
   always_ran_ = true;

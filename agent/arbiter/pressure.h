@@ -8,7 +8,7 @@ namespace tessera::agent {
 /// who else is there, and so does what it leaves to them. One that waits for its CPU in between is
 /// satisfied with what it has. On a GPU that has time left nobody is busy for lack of it: there only
 /// those press whom their own share holds, because beside others they would count the others' time
-/// too. Told by what the container counts as use (region::Pace), of the time
+/// too. Of whom nothing is known yet, it is taken for granted. Told by what the container counts as use (region::Pace), of the time
 /// in which neither the agent nor its own share held it. Who tells of less use than he has is
 /// treated as one that is satisfied; those whom he presses then press themselves, because their own
 /// work is always under way. Pure. Thread-compatible.
@@ -16,9 +16,10 @@ class Pressure {
  public:
   struct Look {
     std::uint64_t now_ns = 0;
-    std::uint64_t used_ns = 0;  ///< as the container counts it by itself, ever
+    std::uint64_t used_ns = 0;       ///< as the container counts it by itself, ever
+    std::uint64_t throttled_ns = 0;  ///< it waited for a window or its own share, and goes on
     bool running = false;
-    bool waiting = false;  ///< for a window or for its own share, and nothing runs
+    bool waiting = false;  ///< for one of them, and nothing runs
     bool held = false;     ///< for its own share, and nothing runs
     bool full = true;      ///< the GPU, as far as anybody knows
     bool counted = true;   ///< false: its gate is open without an end, so nobody counts
@@ -31,13 +32,13 @@ class Pressure {
   void Restart(const Look& look);
   void Judge(const Look& look);
 
-  bool presses_ = false;
+  bool presses_ = true;
   bool begun_ = false;
   std::uint64_t last_ns_ = 0;       ///< the last look
   std::uint64_t last_used_ns_ = 0;  ///< then
-  std::uint64_t base_used_ns_ = 0;  ///< at the beginning of the period
-  std::uint64_t free_ns_ = 0;       ///< of the period: it might use the GPU
-  std::uint64_t held_ns_ = 0;       ///< in the period
+  Look base_;                       ///< at the beginning of the period
+  std::uint64_t free_ns_ = 0;       ///< of the period: it did not wait, as looks saw it
+  std::uint64_t held_ns_ = 0;       ///< likewise
   bool always_ran_ = true;          ///< likewise
 };
 

@@ -127,7 +127,8 @@ RegionPort::Demand RegionPort::Look(std::uint64_t now_ns) {
     said[i] = words.wanting[i] | words.running[i] | words.held[i];
   }
   JudgeSlots(said, now_ns);
-  Demand demand{.attached = true, .used_ns = words.used_ns};
+  Demand demand{
+      .attached = true, .used_ns = words.used_ns, .throttled_ns = words.throttled_ns};
   for (std::size_t i = 0; i < said.size(); ++i) {
     demand.wanting = demand.wanting || (words.wanting[i] & ~dead_[i]) != 0;
     demand.running = demand.running || (words.running[i] & ~dead_[i]) != 0;

@@ -27,7 +27,9 @@ class RegionPort {
     bool wanting = false;
     bool running = false;
     bool held = false;          ///< by its own share
-    std::uint64_t used_ns = 0;  ///< as it counts itself
+    // As it counts itself:
+    std::uint64_t used_ns = 0;
+    std::uint64_t throttled_ns = 0;
   };
   /// What the container wants now. Opens the file when there is one, and the other one when it was
   /// replaced.

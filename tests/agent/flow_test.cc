@@ -294,9 +294,11 @@ TEST_F(Program, ContainersThatShareAGpuGetTheirWindows) {
   // One that says that it fills the GPU is not believed while NVML says that the GPU is idle.
   ASSERT_TRUE(Eventually([&] { return says("tessera_gpu_busy_ratio", "} 0\n"); }));
   first.SetRunning(0, true);
-  second.SetWaiting(0, region::WaitsFor::kWindow);
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  EXPECT_TRUE(says("tessera_gpu_windows_total", "} 0\n"));
+  second.SetRunning(0, true);
+  EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }))
+      << "before anything is known of them";
+  EXPECT_TRUE(
+      Eventually([&] { return View(first).open_until_ns == region::kOpenInRounds; }));
   KeepGpuBusy();
   EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }));
   EXPECT_TRUE(Eventually([&] {

@@ -158,7 +158,7 @@ def run_for(step, seconds):
 
 
 # --- The tables -------------------------------------------------------------------------------------------------------
-def cores():
+def one_cpu_per_core():
     """A CPU of each core that we may use."""
     found = {}
     for cpu in sorted(os.sched_getaffinity(0)):
@@ -213,7 +213,7 @@ class Worker:
         self.process = subprocess.Popen([sys.executable, __file__, "--worker"], env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         # The same for all: which CPU a process happens to get makes more of a difference than the library.
-        os.sched_setaffinity(self.process.pid, cores()[:CPUS])
+        os.sched_setaffinity(self.process.pid, one_cpu_per_core()[:CPUS])
 
     def ask(self, *question):
         self.process.stdin.write(json.dumps(question) + "\n")

@@ -71,7 +71,7 @@ class Tenants(Container):
                     self.assertAlmostEqual(share / sum(got), percent / sum(percents), delta=0.08, msg=got)
 
     def test_tenants_that_leave_the_gpu_idle_are_not_kept_apart(self):
-        # Each works 2 of 5 ms. By turns of 20 ms each would get half of that.
+        # Each works 2 of 5 ms. By turns of 20 ms each would get half of that, as it does in the first 0.6 s.
         work = ("--mode", "queued", "--think-us", 3000)
         alone = self.told(self.tenant("alone", "best-effort", 0, *work, kernel_us=2000))["share"]
         arbiter = self.arbitrate(one=("burst-share", 50), two=("burst-share", 50))

@@ -28,8 +28,10 @@ TEST(OpenGates, ProgramsThatWaitForTheirCpuRunAsFastAsAlone) {
   const Habits habits = LaunchBound(Policy::kBurstShare, 25);
   SimulatedGpu gpu({habits, habits});
   gpu.Run(kRun);
-  for (const std::size_t i : {0, 1}) EXPECT_NEAR(gpu.Share(i, kRun), 20, 0.2) << i;
-  EXPECT_EQ(gpu.arbiter().windows_total(), 0U);
+  // Until it is known that nobody presses there are windows.
+  EXPECT_LE(gpu.arbiter().windows_total(), 40U);
+  EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kRounds);
+  for (const std::size_t i : {0, 1}) EXPECT_GE(gpu.Share(i, kRun), 19.5) << i;
 }
 
 TEST(OpenGates, LaunchesThatAreUnderWayAllTheTimeDoNotFillAGpu) {

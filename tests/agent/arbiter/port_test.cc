@@ -89,10 +89,12 @@ TEST_F(Port, SeesWhatTheContainerWantsOfThatGpu) {
   EXPECT_FALSE(After(kMs).held);
   region.SetWaiting(1, region::WaitsFor::kShare);
   region.Pace(1).used_ns.store(4711);
+  region.Pace(1).throttled_ns.store(12);
   region.Pace(0).used_ns.store(1);
   EXPECT_TRUE(After(kMs).held);
   EXPECT_FALSE(After(kMs).wanting);
   EXPECT_EQ(After(kMs).used_ns, 4711U);
+  EXPECT_EQ(After(kMs).throttled_ns, 12U);
   region.SetWaiting(1, region::WaitsFor::kWindow);
   EXPECT_FALSE(After(kMs).held);
 }

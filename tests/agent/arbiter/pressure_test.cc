@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <utility>
+
 #include "agent/arbiter/mode.h"
 
 namespace tessera::agent {
@@ -36,6 +38,9 @@ class Watched {
       used_ += 10 * kMs * percent / 100;
       look.now_ns = now_;
       look.used_ns = used_;
+      if (look.waiting) waited_ += 10 * kMs;
+      if (!look.waiting) throttled_ += std::exchange(waited_, 0);
+      look.throttled_ns = throttled_;
       look.full = full_;
       pressure_.Take(look);
     }
@@ -45,13 +50,22 @@ class Watched {
   Pressure pressure_;
   std::uint64_t now_ = 5'000 * kMs;
   std::uint64_t used_ = 777;
+  std::uint64_t waited_ = 0;
+  std::uint64_t throttled_ = 0;
   bool full_ = true;
 };
 
+TEST(Pressure, OfWhomNothingIsKnownItIsTakenForGranted) {
+  Watched one;
+  EXPECT_TRUE(one.Runs(90 * kMs, 5));
+  EXPECT_FALSE(one.Runs(30 * kMs, 5));
+}
+
 TEST(Pressure, WhoUsesAllItMayPressesAfterATenthOfASecond) {
   Watched one;
-  EXPECT_FALSE(one.Runs(90 * kMs, 100));
-  EXPECT_TRUE(one.Runs(30 * kMs, 100));
+  EXPECT_FALSE(one.Runs(120 * kMs, 5));
+  EXPECT_FALSE(one.Runs(80 * kMs, 100));
+  EXPECT_TRUE(one.Runs(40 * kMs, 100));
 }
 
 TEST(Pressure, WhoWaitsForItsCpuDoesNot) {
@@ -61,6 +75,7 @@ TEST(Pressure, WhoWaitsForItsCpuDoesNot) {
 
 TEST(Pressure, ItTakesLessToGoOnPressingThanToBegin) {
   Watched one;
+  one.Runs(120 * kMs, 5);
   EXPECT_FALSE(one.Runs(500 * kMs, 80));
   EXPECT_TRUE(one.Runs(500 * kMs, 90));
   EXPECT_TRUE(one.Runs(500 * kMs, 80));
@@ -107,6 +122,7 @@ TEST(Pressure, OnAGpuThatHasTimeLeftOnlyThoseWhomTheirShareHolds) {
 
 TEST(Pressure, WhatNobodyCountsTellsNothing) {
   Watched one;
+  one.Runs(500 * kMs, 5);
   EXPECT_FALSE(one.IsFree(2'000 * kMs));
   EXPECT_TRUE(one.Runs(200 * kMs, 100));
   EXPECT_TRUE(one.IsFree(2'000 * kMs)) << "what is known stays";
@@ -114,7 +130,8 @@ TEST(Pressure, WhatNobodyCountsTellsNothing) {
 
 TEST(Pressure, ARegionThatBeganAnewAndAPauseOfOursTellNothing) {
   Watched one;
-  one.Runs(90 * kMs, 100);
+  one.Runs(110 * kMs, 5);
+  one.Runs(80 * kMs, 100);
   one.ForgetsWhatItUsed();
   EXPECT_FALSE(one.Runs(90 * kMs, 30));
   one.IsNotSeenFor(3'000 * kMs);

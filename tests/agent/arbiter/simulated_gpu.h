@@ -5,6 +5,7 @@
 #include <deque>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "agent/arbiter/arbiter.h"
@@ -65,6 +66,8 @@ class Container {
   }
   /// As its gate counts: while its work is under way.
   std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
+  /// Told when it goes on.
+  std::uint64_t throttled_ns() const { return throttled_ns_; }
   bool held() const { return held_ && !running_; }
   bool waits() const { return (wanting_ || held_) && !running_; }
 
@@ -76,6 +79,7 @@ class Container {
     if (now_ns >= habits_.stops_at_ns && now_ns < habits_.goes_on_at_ns) return;
     Launch();
     Gate();
+    if (waits()) waited_ns_ += kTickNs;
     if (!queue_.empty() && !habits_.counts_nothing) counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
   }
   bool HasWork() const { return !queue_.empty() && queue_.front().ready_ns <= now_ns_; }
@@ -157,6 +161,7 @@ class Container {
       credit_ns_ = static_cast<std::int64_t>(std::min(4 * kMs, grant_.open_until_ns - now_ns_));
     }
     while (!pending_.empty() && credit_ns_ > 0) {
+      throttled_ns_ += std::exchange(waited_ns_, 0);
       running_ = true;
       queue_.push_back({habits_.kernel_ns, pending_.front(), now_ns_ + habits_.launch_ns});
       credit_ns_ -= static_cast<std::int64_t>(habits_.kernel_ns);
@@ -189,6 +194,8 @@ class Container {
   TenantGrant grant_;
   std::uint64_t used_ns_ = 0;
   double counted_ns_ = 0;
+  std::uint64_t waited_ns_ = 0;
+  std::uint64_t throttled_ns_ = 0;
   std::vector<std::uint64_t> latencies_ns_;
 };
 
@@ -276,6 +283,7 @@ class SimulatedGpu {
       TenantSeen seen = containers_[i].Seen();
       seen.presses = pressures_[i].Take({.now_ns = now_ns_,
                                          .used_ns = calibration_.CountedNs(seen.key),
+                                         .throttled_ns = containers_[i].throttled_ns(),
                                          .running = seen.running,
                                          .waiting = containers_[i].waits(),
                                          .held = containers_[i].held(),

@@ -158,7 +158,7 @@ TEST_F(Threads, ContainersThatLeaveTheGpuIdleHaveNoWindowsAndAreToldWhatIsWork) 
   for (Tenant& tenant : tenants_) tenant.Attach();
   ASSERT_TRUE(Eventually([&] { return tenants_[0].View().valid && tenants_[1].View().valid; }));
   std::uint64_t from = NowNs();
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 20; ++i) {
     Contend(std::chrono::milliseconds(100));
     const std::uint64_t to = NowNs();
     const BusySample samples[] = {{from, to, 400}};
@@ -171,7 +171,7 @@ TEST_F(Threads, ContainersThatLeaveTheGpuIdleHaveNoWindowsAndAreToldWhatIsWork) 
     EXPECT_EQ(tenant.View().open_until_ns, region::kOpenInRounds);
     EXPECT_NEAR(tenant.View().work_permille, 510, 60);
   }
-  EXPECT_EQ(arbiter.Report().gpus.at(0).windows_total, 0U);
+  EXPECT_FALSE(arbiter.Report().gpus.at(0).windows);
 }
 
 TEST_F(Threads, AnIdleContainerIsToldAgainAndAgainUntilTheArbiterEnds) {
