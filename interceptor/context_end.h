@@ -15,10 +15,12 @@ std::uint64_t NewGrave();
 
 bool PrimaryIsActive(CUdevice device);
 /// A primary context keeps its handle for the process's life. Null: there is none at the moment.
+/// REQUIRES: this thread does not hold MakingOf the device.
 CUcontext PrimaryOf(CUdevice device);
 
 /// `end` asks the driver; `gone` says whether the context has ended by it. REQUIRES: the gate's
-/// thread does not ask the context any more (contexts::Forget).
+/// thread does not ask the context any more (contexts::Forget); MakingOf its device is held if it
+/// may be a primary context.
 template <typename End, typename Gone>
 CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
   gate::EndLeases();
@@ -26,21 +28,16 @@ CUresult EndContext(CUcontext context, const End& end, const Gone& gone) {
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
     ledger->ChangeOwner(KeyOf(context), grave);
   }
-  Charge own;
-  Charge limits;
-  const bool charged = TakeContext(context, own, limits);
+  const ContextCharges own = TakeContext(context);
   const CUresult result = end();
   if (!gone(result)) {
-    Charge unused;
-    if (charged) ContextLedger().Insert(KeyOf(context), own, unused);
-    if (limits.bytes != 0) ContextLedger().Insert(LimitKey(context), limits, unused);
+    PutBackContext(context, own);
     for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) {
       ledger->ChangeOwner(grave, KeyOf(context));
     }
     return result;
   }
-  if (charged) Release(own);
-  Release(limits);
+  ReleaseContext(own);
   std::uint64_t bytes[region::kMaxAccounts] = {};
   for (Ledger* ledger : {&MemoryLedger(), &ArrayLedger()}) ledger->TakeAllOf(grave, bytes);
   for (std::size_t i = 0; i < region::kMaxAccounts; ++i) {

@@ -2,6 +2,7 @@
 #include "interceptor/charge.h"
 #include "interceptor/context_end.h"
 #include "interceptor/driver.h"
+#include "interceptor/region/lock.h"
 #include "interceptor/scope.h"
 
 namespace tessera {
@@ -27,6 +28,7 @@ CUresult EndPrimary(const HookScope& scope, CUdevice device, const End& end, boo
   if (context == nullptr) return end();
   const session::DeviceIndex noted = contexts::Forget(context);
   contexts::ForgetAll();
+  const region::Lock lock(MakingOf(device));
   return EndContext(context, end, [&](CUresult result) {
     const bool gone = result == CUDA_SUCCESS && (for_good || !PrimaryIsActive(device));
     if (!gone) contexts::Restore(context, noted);
@@ -46,6 +48,8 @@ bool PrimaryIsActive(CUdevice device) {
 
 CUcontext PrimaryOf(CUdevice device) {
   CUcontext context = nullptr;
+  // Nobody else's release must find it held by us.
+  const region::Lock lock(MakingOf(device));
   if (!PrimaryIsActive(device)) return nullptr;
   if (Real().cuDevicePrimaryCtxRetain(&context, device) != CUDA_SUCCESS) return nullptr;
   Real().cuDevicePrimaryCtxRelease_v2(device);

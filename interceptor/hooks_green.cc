@@ -7,10 +7,17 @@
 // A green context is a part of its device's multiprocessors within the primary context, which it
 // holds. The primary context is charged by its own rule; what the part takes beside it depends on
 // its size, so each is measured while it is made, and refused if it does not fit. What is allocated
-// while one is current belongs to the primary context.
+// while one is current belongs to the primary context. So does what the driver does not give back
+// when a green context is destroyed, which is measured too.
 
 namespace tessera {
 namespace {
+
+/// Pools of other threads may have grown or shrunk unseen.
+DeviceBytes Look(session::DeviceIndex device) {
+  SettlePools();
+  return AskNvml(device);
+}
 
 /// REQUIRES: the device's primary context is held.
 template <typename Create>
@@ -18,11 +25,11 @@ CUresult CreateMeasured(const HookScope& scope, CUgreenCtx* green, CUdevice ordi
                         CUcontext primary, const Create& create) {
   const session::DeviceIndex device = DevicePlace(ordinal).device;
   const region::Lock lock(MakingOf(ordinal));
-  const DeviceBytes before = AskNvml(device);
+  const DeviceBytes before = Look(device);
   const CUresult result = create();
   if (result != CUDA_SUCCESS || device == session::kNoDevice) return result;
   const auto undo = [&] { return scope.real().cuGreenCtxDestroy(*green); };
-  const std::uint64_t bytes = Grown(before, AskNvml(device));
+  const std::uint64_t bytes = Grown(before, Look(device));
   if (!session::TryReserve(device, bytes)) {
     undo();
     return CUDA_ERROR_OUT_OF_MEMORY;
@@ -41,6 +48,27 @@ CUresult CreateMeasured(const HookScope& scope, CUgreenCtx* green, CUdevice ordi
   const CUresult settled = Settle(ContextLedger(), KeyOf(*green), charge, undo);
   if (settled != CUDA_SUCCESS) ForgetGreen(shown);
   return settled;
+}
+
+/// `own`, its charge, has left the ledger. `primary` is null where there was none. REQUIRES:
+/// MakingOf the device is held.
+template <typename Destroy>
+CUresult DestroyMeasured(const Charge& own, CUdevice ordinal, CUcontext primary,
+                         const Destroy& destroy) {
+  const auto device = static_cast<session::DeviceIndex>(own.account);
+  bool primary_ends = primary == nullptr;
+  const DeviceBytes before = Look(device);
+  const auto ends = [&](CUresult answer) {
+    primary_ends = answer == CUDA_SUCCESS && !PrimaryIsActive(ordinal);
+    return primary_ends;
+  };
+  const CUresult result = primary_ends ? destroy() : EndContext(primary, destroy, ends);
+  if (result != CUDA_SUCCESS) return result;
+  ForgetGreen(reinterpret_cast<CUcontext>(own.owner));
+  const std::uint64_t left = primary_ends ? 0 : LeftOf(own.bytes, before, Look(device));
+  session::Release(own.account, own.bytes - left);
+  KeepForPrimary(primary, device, left);
+  return result;
 }
 
 }  // namespace
@@ -65,23 +93,16 @@ CUresult cuGreenCtxDestroy(CUgreenCtx green) {
   const HookScope scope;
   const auto destroy = [&] { return scope.real().cuGreenCtxDestroy(green); };
   Charge own;
-  if (scope.nested() || !session::Ready() || !ContextLedger().Take(KeyOf(green), own)) {
+  if (scope.nested() || !session::Ready() || !ContextLedger().Find(KeyOf(green), own)) {
     return destroy();
   }
-  const auto device = static_cast<CUdevice>(own.references);
-  const auto primary_ends = [&](CUresult answer) {
-    return answer == CUDA_SUCCESS && !PrimaryIsActive(device);
-  };
-  CUcontext const primary = PrimaryOf(device);
+  const auto ordinal = static_cast<CUdevice>(own.references);
+  CUcontext const primary = PrimaryOf(ordinal);
   contexts::ForgetAll();
-  const CUresult result =
-      primary == nullptr ? destroy() : EndContext(primary, destroy, primary_ends);
+  const region::Lock lock(MakingOf(ordinal));
+  if (!ContextLedger().Take(KeyOf(green), own)) return destroy();  // by another thread meanwhile
+  const CUresult result = DestroyMeasured(own, ordinal, primary, destroy);
   Charge unused;
-  if (result == CUDA_SUCCESS) {
-    ForgetGreen(reinterpret_cast<CUcontext>(own.owner));
-    Release(own);
-  } else {
-    ContextLedger().Insert(KeyOf(green), own, unused);
-  }
+  if (result != CUDA_SUCCESS) ContextLedger().Insert(KeyOf(green), own, unused);
   return result;
 }

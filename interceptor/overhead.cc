@@ -47,22 +47,41 @@ DeviceBytes AskNvml(session::DeviceIndex index) {
     }
   }
   nvml.nvmlShutdown();
+  session::IsOurs(static_cast<std::uint64_t>(getpid()), index, answer.charged);
   return answer;
-}
-
-std::uint64_t Grown(const DeviceBytes& before, const DeviceBytes& after) {
-  // A process that NVML did not list had nothing.
-  const std::uint64_t from = after.of_process && !before.of_process ? 0 : before.bytes;
-  const std::uint64_t grown = after.bytes > from ? after.bytes - from : 0;
-  // More than that, and others took memory of the device while we looked.
-  return grown <= region::kMaxContextBytes ? grown : 0;
 }
 
 Ledger& ContextLedger() { return contexts; }
 
-bool TakeContext(CUcontext context, Charge& context_itself, Charge& its_limits) {
-  const bool charged = contexts.Take(KeyOf(context), context_itself);
-  return contexts.Take(LimitKey(context), its_limits) || charged;
+ContextCharges TakeContext(CUcontext context) {
+  ContextCharges taken;
+  taken.itself.charged = contexts.Take(KeyOf(context), taken.itself.charge);
+  taken.limits.charged = contexts.Take(LimitKey(context), taken.limits.charge);
+  taken.left.charged = contexts.Take(LeftKey(context), taken.left.charge);
+  return taken;
+}
+
+void PutBackContext(CUcontext context, const ContextCharges& charges) {
+  Charge unused;
+  if (charges.itself.charged) contexts.Insert(KeyOf(context), charges.itself.charge, unused);
+  if (charges.limits.charged) contexts.Insert(LimitKey(context), charges.limits.charge, unused);
+  if (charges.left.charged) contexts.Insert(LeftKey(context), charges.left.charge, unused);
+}
+
+void ReleaseContext(const ContextCharges& charges) {
+  for (const auto* part : {&charges.itself, &charges.limits, &charges.left}) {
+    if (part->charged) Release(part->charge);
+  }
+}
+
+void KeepForPrimary(CUcontext primary, session::DeviceIndex device, std::uint64_t bytes) {
+  if (bytes == 0) return;
+  Charge left = {.account = static_cast<std::uint16_t>(device)};
+  Charge unused;
+  contexts.Take(LeftKey(primary), left);
+  left.bytes += bytes;
+  // Where there is no memory to remember it by, nobody would return it.
+  if (!contexts.Insert(LeftKey(primary), left, unused)) Release(left);
 }
 
 bool RememberGreen(CUcontext shown, CUdevice ordinal, CUcontext home) {

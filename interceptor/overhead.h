@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/abi/cuda_more.h"
+#include "interceptor/device_bytes.h"
 #include "interceptor/ledger.h"
 #include "interceptor/scope.h"
 #include "interceptor/session.h"
@@ -12,23 +13,38 @@
 /// What the driver takes for itself: contexts.
 namespace tessera {
 
-/// Bytes that this process has on a device as NVML tells: its own figure, or where NVML does not
-/// list it, those of the whole device. 0 without NVML. Opens NVML for the question.
-struct DeviceBytes {
-  std::uint64_t bytes = 0;
-  bool of_process = false;
-};
+/// Opens NVML for the question.
 DeviceBytes AskNvml(session::DeviceIndex device);
 
 /// What contexts are charged with, by handle, with a reference for each cuCtxAttach; what their
-/// limits have grown by, by LimitKey; green contexts, by their handle as such.
+/// limits have grown by, by LimitKey; what green contexts have left with them, by LeftKey; green
+/// contexts, by their handle as such.
 Ledger& ContextLedger();
-/// Handles are even.
+/// Handles are multiples of four.
 inline std::uint64_t LimitKey(CUcontext context) {
   return reinterpret_cast<std::uint64_t>(context) | 1;
 }
-/// Takes both of a context. False if neither is charged.
-bool TakeContext(CUcontext context, Charge& context_itself, Charge& its_limits);
+inline std::uint64_t LeftKey(CUcontext context) {
+  return reinterpret_cast<std::uint64_t>(context) | 2;
+}
+
+/// All that a context is charged with for itself.
+struct ContextCharges {
+  struct Part {
+    bool charged = false;
+    Charge charge;
+  };
+  Part itself;
+  Part limits;
+  Part left;  ///< by green contexts
+};
+ContextCharges TakeContext(CUcontext context);
+void PutBackContext(CUcontext context, const ContextCharges& charges);
+void ReleaseContext(const ContextCharges& charges);
+
+/// A green context has gone and `bytes` of its charge stay: they are returned when its primary
+/// context ends. REQUIRES: MakingOf its device is held.
+void KeepForPrimary(CUcontext primary, session::DeviceIndex device, std::uint64_t bytes);
 
 /// A green context as an ordinary one, and the primary context that everything belongs to while it
 /// is current. False: no memory to remember it.
@@ -39,9 +55,8 @@ CUcontext HomeOf(CUcontext context);
 /// True if it is a green one: its device.
 bool IsGreen(CUcontext context, CUdevice& ordinal);
 
-/// What was taken between two questions. 0 if that cannot be a context.
-std::uint64_t Grown(const DeviceBytes& before, const DeviceBytes& after);
-/// One context of a device is made at a time, so that it is the one that is measured.
+/// One context of a device is made at a time, so that it is the one that is measured; so are green
+/// contexts destroyed and primary contexts ended.
 pthread_mutex_t& MakingOf(CUdevice device);
 /// cuDevicePrimaryCtxRetain, charged; and the release that undoes it.
 CUresult RetainPrimary(const HookScope& scope, CUcontext* context, CUdevice device);

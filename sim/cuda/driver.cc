@@ -153,6 +153,7 @@ CUresult Activate(Context& ctx, unsigned int flags) {
   const std::uint64_t cost = device.config.context_mib << 20;
   if (!device.Reserve(cost)) return CUDA_ERROR_OUT_OF_MEMORY;
   ctx.charged_bytes = cost;
+  ctx.left_bytes = 0;
   ctx.flags = flags;
   for (std::size_t i = 0; i < kDefaultLimits.size(); ++i) ctx.limits[i] = kDefaultLimits[i];
   ctx.fault->store(0);

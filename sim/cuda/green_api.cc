@@ -78,11 +78,36 @@ CUresult Describe(CUdevResourceDesc* out, const CUdevResource* resources, unsign
   return CUDA_SUCCESS;
 }
 
+/// At most so many bytes of what green contexts have left with their primary one, taken from there.
+std::uint64_t Reuse(Context& home, std::uint64_t most) {
+  if (!home.device->config.green_reuse) return 0;
+  const std::lock_guard lock(home.device->mu);
+  const std::uint64_t bytes = std::min(most, home.left_bytes.load());
+  home.left_bytes -= bytes;
+  home.charged_bytes -= bytes;
+  return bytes;
+}
+
+/// What a green context leaves stays in use until its primary context ends.
+void Leave(Context& home, std::uint64_t bytes) {
+  const std::lock_guard lock(home.device->mu);
+  if (home.destroyed) {  // reset meanwhile
+    home.device->Release(bytes);
+    return;
+  }
+  home.left_bytes += bytes;
+  home.charged_bytes += bytes;
+}
+
 /// Its own part, and a context that shows it. Null: out of memory.
 ContextPtr MakeGreen(const ContextPtr& home, unsigned int sms) {
   Device& device = *home->device;
   const std::uint64_t cost = device.config.green_mib << 20;
-  if (!device.Reserve(cost)) return nullptr;
+  const std::uint64_t reused = Reuse(*home, cost);
+  if (!device.Reserve(cost - reused)) {
+    Leave(*home, reused);
+    return nullptr;
+  }
   auto ctx = std::make_shared<Context>();
   ctx->device = &device;
   ctx->home = home;
@@ -134,7 +159,10 @@ CUresult Destroy(CUgreenCtx handle) {
   TheDriver().streams.TakeIf(ours);
   TheDriver().events.TakeIf(ours);
   TheDriver().contexts.Take(&ctx);
-  green->device->Release(ctx.charged_bytes);
+  const std::uint64_t left =
+      std::min(ctx.charged_bytes.load(), green->device->config.green_left_mib << 20);
+  Leave(*ctx.home, left);
+  green->device->Release(ctx.charged_bytes - left);
   cuDevicePrimaryCtxRelease_v2(green->device->ordinal);
   auto& stack = ThreadContexts();
   if (!stack.empty() && stack.back() == green->ctx) stack.pop_back();

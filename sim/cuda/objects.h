@@ -36,7 +36,8 @@ struct Context {
   std::shared_ptr<Context>
       home;               ///< of a green context: its device's primary one, which has all objects
   void* green = nullptr;  ///< of a green context: its handle as such
-  int sms = 0;            ///< of a green context: what it has of the device
+  std::atomic<std::uint64_t> left_bytes{0};  ///< by green contexts that have gone; also charged
+  int sms = 0;                               ///< of a green context: what it has of the device
   std::array<std::size_t, 16> limits{};
   std::atomic<std::uint64_t> last{0};           ///< last operation submitted by any stream
   std::atomic<std::uint64_t> last_blocking{0};  ///< ... by one that orders with the null stream

@@ -98,6 +98,11 @@ Result<int> SetGpuKey(const Pair& pair, GpuConfig& gpu) {
     TESSERA_TRY(gpu.context_mib, ReadNumber<std::uint64_t>(pair, 0, kMaxMemoryMib));
   } else if (pair.key == "green_mib") {
     TESSERA_TRY(gpu.green_mib, ReadNumber<std::uint64_t>(pair, 0, kMaxMemoryMib));
+  } else if (pair.key == "green_left_mib") {
+    TESSERA_TRY(gpu.green_left_mib, ReadNumber<std::uint64_t>(pair, 0, kMaxMemoryMib));
+  } else if (pair.key == "green_reuse") {
+    TESSERA_TRY(const int reuse, ReadNumber<int>(pair, 0, 1));
+    gpu.green_reuse = reuse == 1;
   } else if (pair.key == "sms") {
     TESSERA_TRY(gpu.sms, ReadNumber<int>(pair, 1, 1024));
   } else if (pair.key == "numa") {

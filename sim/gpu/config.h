@@ -18,8 +18,10 @@ struct GpuConfig {
   std::string uuid;  ///< "GPU-" and 8-4-4-4-12 lower-case hexadecimal digits
   std::string model = "Tessera Simulated GPU";
   std::uint64_t memory_mib = 0;
-  std::uint64_t context_mib = 0;  ///< what each context of each process costs
-  std::uint64_t green_mib = 0;    ///< what a green context costs beside its primary context
+  std::uint64_t context_mib = 0;     ///< what each context of each process costs
+  std::uint64_t green_mib = 0;       ///< what a green context costs beside its primary context
+  std::uint64_t green_left_mib = 0;  ///< what of it stays with that when the green one has gone
+  bool green_reuse = false;          ///< the next green one takes it from there
   int sms = 108;
   int numa = 0;  ///< -1: no NUMA node
   int cc_major = 9;

@@ -10,7 +10,7 @@ UUID = "GPU-aaaaaaaa-0000-0000-0000-000000000000"
 
 with tempfile.TemporaryDirectory() as folder:
     with open(f"{folder}/gpus", "w") as file:
-        file.write(f"gpu uuid={UUID} memory_mib=8192 context_mib=100 green_mib=44 sms=32\n")
+        file.write(f"gpu uuid={UUID} memory_mib=8192 context_mib=100 green_mib=12 green_left_mib=8 sms=32\n")
     env = {**os.environ, "LD_LIBRARY_PATH": f"{BUILD}/lib/sim", "TESSERA_SIM_GPUS": f"{folder}/gpus",
            "TESSERA_SIM_STATE": folder}
     here = os.path.dirname(os.path.abspath(__file__))
