@@ -64,7 +64,7 @@ assert free_bytes() == LIMIT - 100 * MIB, "one that outlives a reset"
 """)
 
     def test_it_counts_for_the_limit(self):
-        """Without a charge for what is left 50 of them would be 200 MiB beyond."""
+        """Otherwise they would take the whole device, one after the other."""
         self.run_body("""
 start()
 held, refused = [], 0
@@ -253,7 +253,7 @@ def churn_alone():
     for _ in range(20):
         handle, _ = green(8)
         check("cuGreenCtxDestroy", handle)
-for _ in range(5):
+for _ in range(20):
     both(hold, churn_alone, hold)
     flags, active = c_uint(), c_int()
     check("cuDevicePrimaryCtxGetState", 0, byref(flags), byref(active))

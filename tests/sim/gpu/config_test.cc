@@ -16,7 +16,8 @@ TEST(Config, ReadsEveryKey) {
       "driver version=570.1 cuda=12080\n"
       "\n"
       "  gpu uuid=GPU-01234567-89ab-cdef-0123-456789abcdef model=\"NVIDIA A 1\" memory_mib=81920 "
-      "sms=132 numa=1 context_mib=500 green_mib=40 loss=0.09 healthy=0 xid=94 cc=8.6 # a "
+      "sms=132 numa=1 context_mib=500 green_mib=40 green_left_mib=4 green_reuse=1 loss=0.09 "
+      "healthy=0 xid=94 cc=8.6 # a "
       "comment\r\n"
       "gpu uuid=GPU-00000000-0000-0000-0000-000000000001 memory_mib=16 healthy=lost numa=-1\n");
   ASSERT_TRUE(machine) << machine.error().message;
@@ -30,6 +31,8 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(gpu.numa, 1);
   EXPECT_EQ(gpu.context_mib, 500U);
   EXPECT_EQ(gpu.green_mib, 40U);
+  EXPECT_EQ(gpu.green_left_mib, 4U);
+  EXPECT_TRUE(gpu.green_reuse);
   EXPECT_DOUBLE_EQ(gpu.loss, 0.09);
   EXPECT_EQ(gpu.health, Health::kSick);
   EXPECT_EQ(gpu.xid, 94);

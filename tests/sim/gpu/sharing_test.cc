@@ -11,7 +11,6 @@
 
 #include <gtest/gtest.h>
 
-#include "common/abi/cuda_green.h"
 #include "common/abi/cuda_more.h"
 #include "common/abi/cuda_share.h"
 #include "tests/sim/gpu/folder.h"
@@ -60,10 +59,10 @@ struct Line {
 class Sharing : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto config = folder_.Write(
-        "gpus",
-        "gpu uuid=GPU-00000000-0000-4000-8000-000000000000 memory_mib=1024 green_mib=40 sms=132\n"
-        "gpu uuid=GPU-00000000-0000-4000-8000-000000000001 memory_mib=1024\n");
+    const auto config =
+        folder_.Write("gpus",
+                      "gpu uuid=GPU-00000000-0000-4000-8000-000000000000 memory_mib=1024\n"
+                      "gpu uuid=GPU-00000000-0000-4000-8000-000000000001 memory_mib=1024\n");
     setenv("TESSERA_SIM_GPUS", config.c_str(), 1);
     setenv("TESSERA_SIM_STATE", folder_.path().c_str(), 1);
   }
@@ -305,62 +304,6 @@ TEST_F(Sharing, AMulticastObjectHoldsWhatIsBoundToIt) {
         EXPECT_EQ(Free(), 1024 * kMib);
         EXPECT_EQ(cuMemRelease(team), CUDA_SUCCESS);
         EXPECT_EQ(cuMulticastAddDevice(team, 0), CUDA_ERROR_INVALID_VALUE);
-      },
-      [](Line) {});
-}
-
-TEST_F(Sharing, AGreenContextIsAPartOfItsPrimaryContext) {
-  Run(
-      [](Line) {
-        EXPECT_EQ(cuInit(0), CUDA_SUCCESS);
-        CUdevResource all{};
-        EXPECT_EQ(cuDeviceGetDevResource(0, &all, CU_DEV_RESOURCE_TYPE_SM), CUDA_SUCCESS);
-        EXPECT_EQ(all.sm.smCount, 132U);
-        unsigned int groups = 0;
-        EXPECT_EQ(cuDevSmResourceSplitByCount(nullptr, &groups, &all, nullptr, 0, 30),
-                  CUDA_SUCCESS);
-        EXPECT_EQ(groups, 4U) << "of 32, the next multiple of 8";
-        CUdevResource part{};
-        CUdevResource rest{};
-        groups = 1;
-        EXPECT_EQ(cuDevSmResourceSplitByCount(&part, &groups, &all, &rest, 0, 30), CUDA_SUCCESS);
-        EXPECT_EQ(part.sm.smCount, 32U);
-        EXPECT_EQ(rest.sm.smCount, 100U);
-        EXPECT_EQ(cuDevSmResourceSplitByCount(&part, &groups, &all, &rest, 0, 133),
-                  CUDA_ERROR_INVALID_RESOURCE_CONFIGURATION);
-        CUdevResourceDesc desc{};
-        EXPECT_EQ(cuDevResourceGenerateDesc(&desc, &part, 1), CUDA_SUCCESS);
-        CUgreenCtx green{};
-        EXPECT_EQ(cuGreenCtxCreate(&green, desc, 0, 0), CUDA_ERROR_INVALID_VALUE);
-        EXPECT_EQ(cuGreenCtxCreate(&green, desc, 1, CU_GREEN_CTX_DEFAULT_STREAM),
-                  CUDA_ERROR_INVALID_VALUE);
-        EXPECT_EQ(cuGreenCtxCreate(&green, desc, 0, CU_GREEN_CTX_DEFAULT_STREAM), CUDA_SUCCESS);
-        unsigned int flags = 0;
-        int active = 0;
-        EXPECT_EQ(cuDevicePrimaryCtxGetState(0, &flags, &active), CUDA_SUCCESS);
-        EXPECT_EQ(active, 1) << "it holds the primary context";
-        CUcontext ctx{};
-        EXPECT_EQ(cuCtxFromGreenCtx(&ctx, green), CUDA_SUCCESS);
-        EXPECT_EQ(cuCtxDestroy_v2(ctx), CUDA_ERROR_INVALID_CONTEXT);
-        EXPECT_EQ(cuCtxSetCurrent(ctx), CUDA_SUCCESS);
-        CUdevice device = -1;
-        EXPECT_EQ(cuCtxGetDevice(&device), CUDA_SUCCESS);
-        EXPECT_EQ(device, 0);
-        EXPECT_EQ(Free(), 984 * kMib);
-        CUstream stream{};
-        CUgreenCtx owner{};
-        EXPECT_EQ(cuGreenCtxStreamCreate(&stream, green, CU_STREAM_NON_BLOCKING, 0), CUDA_SUCCESS);
-        EXPECT_EQ(cuStreamGetGreenCtx(stream, &owner), CUDA_SUCCESS);
-        EXPECT_EQ(owner, green);
-        CUdeviceptr ptr{};
-        EXPECT_EQ(cuMemAlloc_v2(&ptr, kMib), CUDA_SUCCESS);
-        CUcontext primary{};
-        EXPECT_EQ(cuDevicePrimaryCtxRetain(&primary, 0), CUDA_SUCCESS);
-        EXPECT_EQ(cuGreenCtxDestroy(green), CUDA_SUCCESS);
-        EXPECT_EQ(cuGreenCtxDestroy(green), CUDA_ERROR_INVALID_CONTEXT);
-        EXPECT_EQ(cuCtxSetCurrent(primary), CUDA_SUCCESS);
-        EXPECT_EQ(Free(), 1023 * kMib) << "memory is the primary context's";
-        EXPECT_EQ(cuMemFree_v2(ptr), CUDA_SUCCESS);
       },
       [](Line) {});
 }
