@@ -65,21 +65,47 @@ assert free_bytes() == LIMIT - 100 * MIB, "one that outlives a reset"
 
     def test_it_counts_for_the_limit(self):
         """Otherwise they would take the whole device, one after the other."""
-        self.run_body("""
+        process = self.spawn("""
 start()
-held, refused = [], 0
+made = 0
 while True:
     result, handle = attempt("cuGreenCtxCreate", sm_desc(8), 0, 1)
     if result == OOM: break
     assert result == OK
     check("cuGreenCtxDestroy", handle)
-    held.append(handle)
-    assert len(held) < 500, "never refused"
-assert free_bytes() < 44 * MIB and len(held) == (LIMIT // MIB - 100 - 44) // 4 + 1, len(held)
+    made += 1
+    assert made < 500, "never refused"
+assert made == (LIMIT // MIB - 100 - 44) // 4 + 1, made
+for _ in range(50):
+    assert attempt("cuGreenCtxCreate", sm_desc(8), 0, 1)[0] == OOM
+print((LIMIT - free_bytes()) // MIB, flush=True)
+sys.stdin.readline()
 check("cuDevicePrimaryCtxReset_v2", 0)
 use(0)
 assert free_bytes() == LIMIT - 100 * MIB
 """)
+        self.assertEqual(process.stdout.readline(), f"{100 + 4 * 221}\n")
+        self.assertEqual(self.taken(), 100 + 4 * 221, "refusals take nothing")
+        output = process.communicate("\n")
+        self.assertEqual((process.returncode, output[1]), (0, ""))
+
+    def test_one_that_was_made_and_refused_leaves_it_too(self):
+        """How much one takes is known from the first on: the next are not made."""
+        limits = f"v1 fixed-share {in_child.GPUS[0]}:120:50"
+        process = self.spawn("""
+start()
+for _ in range(50):
+    assert attempt("cuGreenCtxCreate", sm_desc(8), 0, 1)[0] == OOM
+print(120 - free_bytes() // MIB, flush=True)
+sys.stdin.readline()
+check("cuDevicePrimaryCtxReset_v2", 0)
+use(0)
+assert free_bytes() == 20 * MIB
+""", TESSERA_LIMITS=limits)
+        self.assertEqual(process.stdout.readline(), "104\n")
+        self.assertEqual(self.taken(), 104)
+        output = process.communicate("\n")
+        self.assertEqual((process.returncode, output[1]), (0, ""))
 
     def test_limits_of_the_context_are_beside_it(self):
         self.run_body("""
