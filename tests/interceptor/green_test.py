@@ -130,6 +130,7 @@ print(call("cuLaunch", 7), call("cuLaunchGrid", spin, 0, 1), call("cuLaunchCoope
     def test_wrong_arguments_are_answered_by_the_driver(self):
         body = """
 start()
+check("cuGreenCtxDestroy", green(8)[0])  # what one takes is known from here on
 g = c_ulonglong()
 print([call("cuGreenCtxCreate", None, sm_desc(8), 0, 1), call("cuGreenCtxCreate", byref(g), 0, 0, 1),
        call("cuGreenCtxCreate", byref(g), sm_desc(8), 0, 0), call("cuGreenCtxCreate", byref(g), sm_desc(8), 99, 1),
