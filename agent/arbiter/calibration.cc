@@ -16,9 +16,12 @@ constexpr double kFadeNs = 2e9;
 constexpr double kLeastPart = 0.05;
 /// So much has to have been counted before anything is told.
 constexpr double kEnoughNs = 100e6;
-/// By so much a single sample has to say more than what was learned for the rest to be forgotten: a
-/// program that begins with long kernels must not go on as one of short ones.
+/// By so much two samples in a row have to say more than what was learned for the rest to be
+/// forgotten: a program that begins with long kernels must not go on as one of short ones.
 constexpr double kJump = 0.2;
+/// One sample that says more than this is of work that is nobody's here; less is how its ends fall
+/// between long kernels.
+constexpr double kMostPart = 1.5;
 /// What utilisation is told too low by, at the most: it is a whole number of percents, and a sample
 /// begins somewhere.
 constexpr double kDoubt = 0.01;
@@ -112,10 +115,13 @@ void Calibration::Learn(const BusySample& sample) {
 }
 
 void Calibration::Tenant::Learn(double counted, double part, double length_ns) {
-  const bool jumps = counted_ns > 0 && part > worked_ns / counted_ns + kJump;
+  const bool more = counted_ns > 0 && part > worked_ns / counted_ns + kJump;
+  const bool jumps = more && said_more;
+  said_more = more;
+  if (part > kMostPart && !jumps) return;
   const double stays = jumps ? 0 : std::exp(-length_ns / kFadeNs);
   counted_ns = stays * counted_ns + counted;
-  worked_ns = stays * worked_ns + part * counted;
+  worked_ns = stays * worked_ns + std::min(part, kMostPart) * counted;
   if (counted_ns < kEnoughNs && !jumps) return;
   const double known = worked_ns / counted_ns + kDoubt;
   learned_permille = known >= kExact

@@ -54,6 +54,7 @@ class Calibration {
     double worked_ns = 0;       ///< likewise
     std::uint32_t learned_permille = region::kAllWork;
     std::uint32_t told_permille = region::kAllWork;
+    bool said_more = false;  ///< the last sample, much more than was learned
     bool seen = false;
 
     double CountedBetween(std::uint64_t from_ns, std::uint64_t to_ns) const;

@@ -91,8 +91,27 @@ TEST(Calibration, WhoTurnsToLongKernelsIsCountedInFullSoon) {
   one.Pass(10'000 * kMs, 20);
   EXPECT_LE(one.Permille(0), 400U);
   one.Count(0, 100);
-  one.Pass(600 * kMs, 100);
+  one.Pass(800 * kMs, 100);
   EXPECT_GE(one.Permille(0), 950U);
+}
+
+TEST(Calibration, OneSampleOfStrangersWorkIsNobodys) {
+  Counting one({60});
+  one.Pass(10'000 * kMs, 20);
+  for (int i = 0; i < 3; ++i) {
+    one.Pass(200 * kMs, 100);
+    one.Pass(2'000 * kMs, 20);
+    EXPECT_LE(one.Permille(0), 400U);
+  }
+}
+
+TEST(Calibration, SamplesWhoseEndsFallBetweenLongKernelsAreRightOnAverage) {
+  Counting one({50});
+  for (int i = 0; i < 20; ++i) {
+    one.Pass(200 * kMs, 65);
+    one.Pass(200 * kMs, 35);
+  }
+  EXPECT_EQ(one.Permille(0), 1000U);
 }
 
 TEST(Calibration, NothingIsLearnedWhileGatesWereClosed) {
