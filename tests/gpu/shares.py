@@ -14,7 +14,6 @@ import time
 
 PARTS = ("table", "modes", "natural", "tenants", "lent", "latency")
 LIMITS = (10, 30, 50, 80)
-KERNELS_US = (50, 500, 5000, 50000)
 MODES = ("sync", "graph", "streams")
 
 
@@ -27,6 +26,7 @@ def parse():
     parser.add_argument("--within", type=float, default=2)
     parser.add_argument("--arbiter", help="plays the agent; without it, containers keep their shares by themselves")
     parser.add_argument("--side-by-side", type=int, nargs="*", default=(100, 2000, 30000), help="kernels of tenants, us")
+    parser.add_argument("--kernels-us", type=int, nargs="+", default=(50, 500, 5000, 50000), help="of the table")
     parser.add_argument("--only", default="", help=", ".join(PARTS))
     return parser.parse_args()
 
@@ -86,14 +86,14 @@ def row(name, cells):
 
 def table(wrong):
     """One tenant, launches queued."""
-    alone = {us: bare("--kernel-us", us) for us in KERNELS_US}
-    row("limit", [f"{us} us" for us in KERNELS_US])
-    row("---", ["---"] * len(KERNELS_US))
-    row("bare", [alone[us]["share"] for us in KERNELS_US])
+    alone = {us: bare("--kernel-us", us) for us in ARGS.kernels_us}
+    row("limit", [f"{us} us" for us in ARGS.kernels_us])
+    row("---", ["---"] * len(ARGS.kernels_us))
+    row("bare", [alone[us]["share"] for us in ARGS.kernels_us])
     for percent in LIMITS:
-        got = [one(percent, "--kernel-us", us, "--kernel-ns", alone[us]["kernel_ns"])["share"] for us in KERNELS_US]
+        got = [one(percent, "--kernel-us", us, "--kernel-ns", alone[us]["kernel_ns"])["share"] for us in ARGS.kernels_us]
         row(percent, got)
-        wrong += [f"{percent} % of {us} us: {g:.1f}" for us, g in zip(KERNELS_US, got) if abs(g - percent) > ARGS.within]
+        wrong += [f"{percent} % of {us} us: {g:.1f}" for us, g in zip(ARGS.kernels_us, got) if abs(g - percent) > ARGS.within]
 
 
 def modes(wrong):
