@@ -7,6 +7,9 @@
 //   cost control   bare: both are the driver's, and the differences have to be 0
 //   cost start     bare or not: CPU time of a process from its start to points on its way
 //
+// A further KIB, of limited and control, says how much memory and code is touched before each call,
+// of either side (cold.h); 0: none.
+//
 // The first two print "ROW OWN FOUND ADDED LOWER UPPER": medians in ns for one call, and quartiles
 // of the differences. The third prints "POINT NS". cost.py runs them, and says what is promised.
 #include <dlfcn.h>
@@ -21,6 +24,7 @@
 #include <vector>
 
 #include "common/abi/cuda.h"
+#include "tests/gpu/cold.h"
 #include "tests/gpu/paired.h"
 #include "tests/gpu/past_the_library.h"
 
@@ -50,6 +54,7 @@ struct Api {
 
 enum Side : std::size_t { kOwn, kFound };
 Api apis[2];
+cold::Breeze* breeze = nullptr;
 
 [[noreturn]] void Fail(const char* what, int code = 0) {
   fprintf(stderr, "cost: %s: %d\n", what, code);
@@ -169,6 +174,7 @@ void MeasureLaunches() {
   const auto drain = [] { Check(apis[kOwn].cuCtxSynchronize(), "cuCtxSynchronize"); };
   Measure("cuLaunchKernel", drain, [=](const Api& api, std::size_t) {
     for (std::size_t i = 0; i < kBatch; ++i) {
+      breeze->Blow();
       Check(api.cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
             "cuLaunchKernel");
     }
@@ -185,12 +191,14 @@ class LiveBlocks {
     const auto allocate = [&](const Api& api, std::size_t side) {
       CUdeviceptr* const blocks = &live_[side][from];
       for (std::size_t i = 0; i < kBatch; ++i) {
+        breeze->Blow();
         Check(api.cuMemAlloc_v2(&blocks[i], kBytes), "cuMemAlloc_v2");
       }
     };
     const auto free = [&](const Api& api, std::size_t side) {
       const CUdeviceptr* const blocks = &live_[side][from];
       for (std::size_t i = kBatch; i > 0; --i) {
+        breeze->Blow();
         Check(api.cuMemFree_v2(blocks[i - 1]), "cuMemFree_v2");
       }
     };
@@ -211,7 +219,9 @@ void MeasureMemory() {
   Measure("cuMemAlloc_and_cuMemFree", Nothing, [](const Api& api, std::size_t) {
     for (std::size_t i = 0; i < kBatch; ++i) {
       CUdeviceptr block = 0;
+      breeze->Blow();
       Check(api.cuMemAlloc_v2(&block, kBytes), "cuMemAlloc_v2");
+      breeze->Blow();
       Check(api.cuMemFree_v2(block), "cuMemFree_v2");
     }
   });
@@ -233,6 +243,7 @@ void MeasureQuestions() {
     for (std::size_t i = 0; i < kBatch; ++i) {
       std::size_t free_bytes = 0;
       std::size_t total = 0;
+      breeze->Blow();
       Check(api.cuMemGetInfo_v2(&free_bytes, &total), "cuMemGetInfo_v2");
     }
   });
@@ -240,6 +251,7 @@ void MeasureQuestions() {
     for (std::size_t i = 0; i < kBatch; ++i) {
       void* found = nullptr;
       CUdriverProcAddressQueryResult status{};
+      breeze->Blow();
       Check(api.cuGetProcAddress_v2("cuStreamCreate", &found, 12000, 0, &status),
             "cuGetProcAddress_v2");
     }
@@ -269,14 +281,16 @@ void TellStart() {
 
 int main(int argc, char** argv) {
   StayOnOneCpu();
-  const char* const mode = argc == 2 ? argv[1] : "";
+  const char* const mode = argc == 2 || argc == 3 ? argv[1] : "";
   if (strcmp(mode, "start") == 0) {
     TellStart();
     return 0;
   }
   if (strcmp(mode, "limited") != 0 && strcmp(mode, "control") != 0) {
-    Fail("how? limited, control or start");
+    Fail("how? limited [KIB], control [KIB] or start");
   }
+  cold::Breeze blows(argc == 3 ? strtoul(argv[2], nullptr, 10) : 0);
+  breeze = &blows;
   Load(strcmp(mode, "limited") == 0);
   Check(apis[kFound].cuInit(0), "cuInit");
   CUcontext context = nullptr;
