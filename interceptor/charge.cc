@@ -10,7 +10,6 @@
 namespace tessera {
 namespace {
 
-constinit Ledger memory;
 constinit Ledger arrays;
 constinit Ledger handles;
 constinit Ledger mappings;
@@ -21,7 +20,13 @@ constexpr int kOffset = 2;
 /// What IndexOf says of an ordinal that no GPU has.
 constexpr session::DeviceIndex kNoOrdinal = -2;
 constexpr std::size_t kCachedDevices = 64;
-constinit std::atomic<int> index_of[kCachedDevices] = {};
+
+/// What was asked of the driver once: in one cache line for the first GPUs.
+struct alignas(64) Known {
+  std::atomic<int> device_count = 0;
+  std::atomic<int> index_of[kCachedDevices] = {};
+};
+constinit Known known;
 
 bool AskUuid(CUdevice device, CUuuid& uuid) {
   return Real().cuDeviceGetUuid_v2(&uuid, device) == CUDA_SUCCESS ||
@@ -37,28 +42,32 @@ bool FaultsPagesIn(CUdevice device) {
          can != 0;
 }
 
-session::DeviceIndex IndexOf(CUdevice device) {
-  const auto ordinal = static_cast<std::size_t>(device);
-  const bool cacheable = device >= 0 && ordinal < kCachedDevices;
-  if (cacheable) {
-    const int cached = index_of[ordinal].load(std::memory_order_relaxed);
-    if (cached != kUnknown) return cached - kOffset;
-  }
+/// Asks for what no cache tells.
+[[gnu::cold, gnu::noinline]] session::DeviceIndex AskIndex(CUdevice device, bool cacheable) {
   CUuuid uuid;
   if (!AskUuid(device, uuid)) return kNoOrdinal;
   const session::DeviceIndex index = session::FindDevice(uuid);
   if (index != session::kNoDevice && !FaultsPagesIn(device)) session::RefuseHostMemory(index);
-  if (cacheable) index_of[ordinal].store(index + kOffset, std::memory_order_relaxed);
+  if (cacheable) known.index_of[device].store(index + kOffset, std::memory_order_relaxed);
   return index;
+}
+
+session::DeviceIndex IndexOf(CUdevice device) {
+  const auto ordinal = static_cast<std::size_t>(device);
+  const bool cacheable = device >= 0 && ordinal < kCachedDevices;
+  if (cacheable) {
+    const int cached = known.index_of[ordinal].load(std::memory_order_relaxed);
+    if (cached != kUnknown) return cached - kOffset;
+  }
+  return AskIndex(device, cacheable);
 }
 
 /// Where there is one device, no context can be of another, and one question less is asked. Devices
 /// neither come nor go while a process lives.
 bool IsOnlyDevice() {
-  static constinit std::atomic<int> device_count = 0;
-  int count = device_count.load(std::memory_order_relaxed);
+  int count = known.device_count.load(std::memory_order_relaxed);
   if (count == 0 && Real().cuDeviceGetCount(&count) == CUDA_SUCCESS) {
-    device_count.store(count, std::memory_order_relaxed);
+    known.device_count.store(count, std::memory_order_relaxed);
   }
   return count == 1;
 }
@@ -69,19 +78,22 @@ bool IsDefaultStream(CUstream stream) {
 
 }  // namespace
 
-Ledger& MemoryLedger() { return memory; }
+namespace ledgers {
+constinit Ledger memory;
+}  // namespace ledgers
+
 Ledger& ArrayLedger() { return arrays; }
 Ledger& HandleLedger() { return handles; }
 Ledger& MappingLedger() { return mappings; }
 
 void ForgetAllocationsAfterFork() {
-  for (Ledger* ledger : {&memory, &arrays, &handles, &mappings}) ledger->ForgetAfterFork();
+  for (Ledger* ledger : {&ledgers::memory, &arrays, &handles, &mappings}) ledger->ForgetAfterFork();
   ForgetPoolsAfterFork();
   ForgetGraphsAfterFork();
   ForgetContextsAfterFork();
   ForgetContextCreationAfterFork();
   ForgetLimitSettingAfterFork();
-  for (auto& index : index_of) index.store(kUnknown, std::memory_order_relaxed);
+  for (auto& index : known.index_of) index.store(kUnknown, std::memory_order_relaxed);
 }
 
 Place DevicePlace(CUdevice device) {

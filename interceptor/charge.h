@@ -21,13 +21,17 @@ struct Place {
 
 /// Of the thread's current context. The driver's own error if there is none;
 /// CUDA_ERROR_NOT_PERMITTED if the container has no valid limits.
-Place CurrentPlace();
+[[gnu::hot]] Place CurrentPlace();
 /// Of a stream's context; the current one's for the default streams.
 Place StreamPlace(CUstream stream);
-Place DevicePlace(CUdevice device);
+[[gnu::hot]] Place DevicePlace(CUdevice device);
+
+namespace ledgers {
+[[gnu::visibility("hidden")]] extern constinit Ledger memory;
+}  // namespace ledgers
 
 /// Live allocations with an address: cuMemAlloc*, cuMemAllocAsync, pools.
-Ledger& MemoryLedger();
+inline Ledger& MemoryLedger() { return ledgers::memory; }
 /// Live arrays, mipmapped arrays, modules and libraries.
 Ledger& ArrayLedger();
 /// Physical allocations (cuMemCreate) by handle, each with a reference for every handle and

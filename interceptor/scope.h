@@ -6,15 +6,23 @@
 
 namespace tessera {
 
+namespace scope_state {
+/// Side by side: every hook needs them, and libc is a call away in cache lines of its own.
+struct Thread {
+  int* errno_at = nullptr;
+  int depth = 0;
+};
+}  // namespace scope_state
+
 /// First line of every hook body: keeps errno for the caller, and tells a call that comes back to
 /// us while one of ours is served: the driver's own, or another preloaded tool's that found us by
 /// dlsym. It is charged already, and goes to the driver itself, or it would go round for ever.
 class HookScope {
  public:
-  HookScope() : errno_(errno), nested_(depth_++ > 0) {}
+  HookScope() : errno_(Errno()), nested_(thread_.depth++ > 0) {}
   ~HookScope() {
-    --depth_;
-    errno = errno_;
+    --thread_.depth;
+    *thread_.errno_at = errno_;
   }
   HookScope(const HookScope&) = delete;
   HookScope& operator=(const HookScope&) = delete;
@@ -23,7 +31,14 @@ class HookScope {
   const Driver& real() const { return nested_ ? DriverItself() : Real(); }
 
  private:
-  static inline constinit thread_local int depth_ = 0;
+  static inline constinit thread_local scope_state::Thread thread_;
+
+  static int Errno() {
+    if (thread_.errno_at == nullptr) [[unlikely]]
+      thread_.errno_at = &errno;
+    return *thread_.errno_at;
+  }
+
   const int errno_;
   const bool nested_;
 };

@@ -20,27 +20,34 @@
 namespace tessera {
 namespace {
 
-enum State : int { kNotStarted, kReady, kRefused };
-
 constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
-constinit std::atomic<std::uint64_t> limit_bytes[region::kMaxDevices] = {};  ///< as they are now
-constinit std::atomic<std::uint64_t> host_bytes[region::kMaxDevices] = {};   ///< likewise
 constinit std::atomic<std::uint32_t> cores_percent[region::kMaxDevices] = {};
-constinit LimitsSource source;                  ///< guarded by resize_mutex once the session runs
-constinit std::atomic<bool> resizable = false;  ///< there is a file to follow
-constinit std::atomic<time_t> looked_at = 0;    ///< the second of the last look at the file
+constinit LimitsSource source;  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<std::uint64_t> reaped_ms =
     0;  ///< when a query last looked for dead processes
+
+/// What every allocation and query looks at, in one cache line for the first GPUs.
+struct alignas(64) Often {
+  std::atomic<time_t> looked_at = 0;    ///< the second of the last look at the file
+  std::atomic<bool> resizable = false;  ///< there is a file to follow
+  /// In bytes, as they are now.
+  struct Limit {
+    std::atomic<std::uint64_t> memory = 0;
+    std::atomic<std::uint64_t> host = 0;
+  };
+  Limit limits[region::kMaxDevices];
+};
+constinit Often often;
+
 constinit pthread_mutex_t resize_mutex = PTHREAD_MUTEX_INITIALIZER;
 constinit region::Region shared;
-constinit std::atomic<int> state = kNotStarted;
 constinit pthread_once_t once = PTHREAD_ONCE_INIT;
 constinit std::atomic<bool> tracing = false;
 
 void TakeNumbers(const Limits& from) {
   for (std::size_t i = 0; i < from.count; ++i) {
-    limit_bytes[i].store(from.devices[i].limit_bytes, std::memory_order_relaxed);
-    host_bytes[i].store(from.devices[i].host_bytes, std::memory_order_relaxed);
+    often.limits[i].memory.store(from.devices[i].limit_bytes, std::memory_order_relaxed);
+    often.limits[i].host.store(from.devices[i].host_bytes, std::memory_order_relaxed);
     cores_percent[i].store(from.devices[i].cores_percent, std::memory_order_relaxed);
   }
 }
@@ -48,7 +55,7 @@ void TakeNumbers(const Limits& from) {
 const char* StartSession() {
   if (const char* problem = LoadLimits(limits, source)) return problem;
   TakeNumbers(limits);
-  resizable.store(source.path[0] != '\0', std::memory_order_relaxed);
+  often.resizable.store(source.path[0] != '\0', std::memory_order_relaxed);
   const char* directory = FindRegionDirectory();
   if (directory == nullptr) return "there is no region folder and TESSERA_REGION_DIR is not set";
   return shared.Attach(directory, {limits.devices, limits.count}, limits.policy);
@@ -60,21 +67,23 @@ void Start() {
   tracing.store(level != nullptr && strcmp(level, "debug") == 0, std::memory_order_relaxed);
   const char* problem = StartSession();
   if (problem != nullptr) (Line() << "CUDA calls are refused: " << problem).Write();
-  state.store(problem == nullptr ? kReady : kRefused, std::memory_order_release);
+  session::started::state.store(
+      problem == nullptr ? session::started::kReady : session::started::kRefused,
+      std::memory_order_release);
 }
 
 std::uint64_t LimitBytes(std::size_t device) {
-  return limit_bytes[device].load(std::memory_order_relaxed);
+  return often.limits[device].memory.load(std::memory_order_relaxed);
 }
 
 std::uint64_t HostLimitBytes(std::size_t device) {
-  const std::uint64_t limit = host_bytes[device].load(std::memory_order_relaxed);
+  const std::uint64_t limit = often.limits[device].host.load(std::memory_order_relaxed);
   return limit == 0 || shared.IsUnfitForHostMemory(device) ? 0 : limit;
 }
 
 /// Takes memory and cores from the limits file if they changed. Everything else of it is settled
 /// for a process's life; a text that is no good, or speaks of other GPUs, changes nothing.
-void FollowLimits() {
+[[gnu::cold]] void FollowLimits() {
   const region::Lock lock(resize_mutex);
   Limits told;
   const char* problem = nullptr;
@@ -90,11 +99,11 @@ void FollowLimits() {
 }
 
 /// On the path of every allocation, so: a load, and the seconds that the kernel keeps in memory.
-void FollowLimitsEachSecond() {
-  if (!resizable.load(std::memory_order_relaxed)) return;
+[[gnu::hot]] void FollowLimitsEachSecond() {
+  if (!often.resizable.load(std::memory_order_relaxed)) return;
   const time_t now = time(nullptr);
-  if (looked_at.load(std::memory_order_relaxed) == now) return;
-  if (looked_at.exchange(now, std::memory_order_relaxed) != now) FollowLimits();
+  if (often.looked_at.load(std::memory_order_relaxed) == now) return;
+  if (often.looked_at.exchange(now, std::memory_order_relaxed) != now) FollowLimits();
 }
 
 /// What dead processes had is not in use. Looking for them costs some 20 us for each other process,
@@ -115,7 +124,7 @@ void ReturnWhatTheDeadHad(std::size_t device) {
   shared.Reap();
 }
 
-void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
+[[gnu::cold]] void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
   if (!Tracing()) return;
   Line line;
   line << "refused " << bytes << " bytes on " << limits.devices[device].uuid << ": ";
@@ -131,12 +140,12 @@ void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outco
 }
 
 /// Looks at everything that may make room before it says no.
-region::Outcome Reserve(session::DeviceIndex device, std::uint64_t bytes) {
+[[gnu::hot]] region::Outcome Reserve(session::DeviceIndex device, std::uint64_t bytes) {
   const auto index = static_cast<std::size_t>(device);
   FollowLimitsEachSecond();
   const std::uint64_t limit = LimitBytes(index);
   region::Outcome outcome = shared.Reserve(index, bytes, limit);
-  if (outcome == region::Outcome::kOverLimit && resizable.load(std::memory_order_relaxed)) {
+  if (outcome == region::Outcome::kOverLimit && often.resizable.load(std::memory_order_relaxed)) {
     FollowLimits();
     const std::uint64_t now = LimitBytes(index);
     if (now > limit) outcome = shared.Reserve(index, bytes, now);
@@ -147,12 +156,12 @@ region::Outcome Reserve(session::DeviceIndex device, std::uint64_t bytes) {
   return outcome;
 }
 
-void Refuse(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
+[[gnu::cold]] void Refuse(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
   shared.CountDenied(device);
   TraceRefusal(device, bytes, outcome);
 }
 
-void RefuseWithoutLimit(std::uint64_t bytes) {
+[[gnu::cold]] void RefuseWithoutLimit(std::uint64_t bytes) {
   if (Tracing()) (Line() << "refused " << bytes << " bytes on a GPU without a limit").Write();
 }
 
@@ -162,14 +171,16 @@ bool Tracing() { return tracing.load(std::memory_order_relaxed); }
 
 namespace session {
 
-bool Ready() {
-  int now = state.load(std::memory_order_acquire);
-  if (now == kNotStarted) {
-    pthread_once(&once, Start);
-    now = state.load(std::memory_order_acquire);
-  }
-  return now == kReady;
+namespace started {
+
+constinit std::atomic<int> state = kNotStarted;
+
+bool Start() {
+  if (state.load(std::memory_order_acquire) == kNotStarted) pthread_once(&once, tessera::Start);
+  return state.load(std::memory_order_acquire) == kReady;
 }
+
+}  // namespace started
 
 DeviceIndex FindDevice(const CUuuid& uuid) {
   for (std::size_t i = 0; i < limits.count; ++i) {
@@ -307,7 +318,7 @@ void ForgetAfterFork() {
   shared.ForgetAfterFork();
   resize_mutex = PTHREAD_MUTEX_INITIALIZER;
   once = PTHREAD_ONCE_INIT;
-  state.store(kNotStarted, std::memory_order_relaxed);
+  started::state.store(started::kNotStarted, std::memory_order_relaxed);
 }
 
 }  // namespace session

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,9 +25,17 @@ constexpr Account HostAccountOf(DeviceIndex device) {
   return static_cast<Account>(region::HostAccountOf(static_cast<std::size_t>(device)));
 }
 
+namespace started {
+enum State : int { kNotStarted, kReady, kRefused };
+[[gnu::visibility("hidden")]] extern constinit std::atomic<int> state;
+[[gnu::cold]] bool Start();
+}  // namespace started
+
 /// True if limits and region are there. If not, says why on stderr, once, and every later call is
 /// false.
-bool Ready();
+inline bool Ready() {
+  return started::state.load(std::memory_order_acquire) == started::kReady || started::Start();
+}
 
 /// REQUIRES for all below: Ready().
 DeviceIndex FindDevice(const CUuuid& uuid);
@@ -44,13 +53,14 @@ void LearnContextBytes(DeviceIndex device, std::uint64_t bytes);
 
 /// Charges `bytes` on a device to this process, unless the container would get beyond its limit.
 /// Before it refuses it has the driver give back what this process's pools do not use.
-bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal = Refusal::kFinal);
+[[gnu::hot]] bool TryReserve(DeviceIndex device, std::uint64_t bytes,
+                             Refusal refusal = Refusal::kFinal);
 /// The same, refusing for good; but where the device's limit alone forbids it, charges host memory
 /// if the container may use that. Says which account is charged; kNoAccount: refused.
-Account TryReserveAnywhere(DeviceIndex device, std::uint64_t bytes);
+[[gnu::hot]] Account TryReserveAnywhere(DeviceIndex device, std::uint64_t bytes);
 /// Charges them whatever the limit: for what the driver has taken and does not give back.
 void ChargeAnyway(DeviceIndex device, std::uint64_t bytes);
-void Release(Account account, std::uint64_t bytes);
+[[gnu::hot]] void Release(Account account, std::uint64_t bytes);
 
 /// What a container sees of a GPU. Both 0 for kNoDevice.
 struct Usage {
@@ -63,7 +73,7 @@ struct Usage {
            (host_used_bytes < host_limit_bytes ? host_used_bytes : host_limit_bytes);
   }
 };
-Usage UsageOf(DeviceIndex device);
+[[gnu::hot]] Usage UsageOf(DeviceIndex device);
 
 /// The device cannot use host memory as its own: none of the container's processes gets any.
 /// REQUIRES: device != kNoDevice.

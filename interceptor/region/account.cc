@@ -54,54 +54,87 @@ struct Change {
   std::uint64_t limit = kMaxBytes;
 };
 
-/// Step 3: the record that follows `position`, unless the limit forbids it.
-Outcome Decide(const Balance& lane, const Position& position, const Change& change, Record& next) {
+/// What a change starts from.
+struct Base {
+  std::uint64_t head = 0;
+  std::uint64_t total = 0;
+  std::uint64_t used = 0;   ///< of the lane
+  Record* spare = nullptr;  ///< the half of the lane that does not count; null: corrupt
+};
+
+/// The lane made the last change: the record that counts is head's, whatever `committed` says. It
+/// is this thread's to write, so it does not change while it is read.
+Base OwnBase(Balance& lane, std::uint64_t head) {
+  const std::uint64_t sequence = SequenceOf(head);
+  const std::size_t at =
+      lane.records[0].sequence.load(std::memory_order_acquire) == sequence ? 0 : 1;
+  const Record& current = lane.records[at];
+  Base base{.head = head,
+            .total = current.total_bytes.load(std::memory_order_acquire),
+            .used = current.used_bytes.load(std::memory_order_acquire)};
+  const bool holds = current.sequence.load(std::memory_order_acquire) == sequence;
+  if (holds && base.total <= kMaxBytes) base.spare = &lane.records[at ^ 1];
+  return base;
+}
+
+/// Somebody else did, or nobody: step 2, and what counts of this lane is `committed`, which whoever
+/// made the change after its last one has seen to.
+[[gnu::noinline]] Base OtherBase(Layout& file, Balance& lane, std::size_t account) {
+  const Position position = ReadPosition(file, account);
+  Base base{.head = position.head, .total = position.total};
+  if (!position.valid) return base;
+  if (position.head != 0) {
+    Raise(BalanceOf(file, SlotOf(position.head), account).committed, SequenceOf(position.head));
+  }
   const std::uint64_t committed = lane.committed.load(std::memory_order_acquire);
   const Record* current = FindRecord(lane, committed);
-  if (committed != 0 && current == nullptr) return Outcome::kCorrupt;
-  const std::uint64_t used =
-      committed == 0 ? 0 : current->used_bytes.load(std::memory_order_acquire);
-  if (used > position.total) return Outcome::kCorrupt;
+  if (committed != 0) {
+    if (current == nullptr) return base;
+    base.used = current->used_bytes.load(std::memory_order_acquire);
+  }
+  base.spare = &lane.records[current == &lane.records[0] ? 1 : 0];
+  return base;
+}
 
-  std::uint64_t total = position.total;
-  std::uint64_t mine = used;
+/// Step 3: the record that follows, unless the limit forbids it.
+Outcome Prepare(const Base& base, const Change& change) {
+  if (base.spare == nullptr || base.used > base.total) [[unlikely]]
+    return Outcome::kCorrupt;
+  std::uint64_t total = base.total;
+  std::uint64_t mine = base.used;
   if (change.add) {
-    if (change.bytes > change.limit || total > change.limit - change.bytes) {
+    if (change.bytes > change.limit || total > change.limit - change.bytes) [[unlikely]] {
       return Outcome::kOverLimit;
     }
     total += change.bytes;
     mine += change.bytes;
   } else {
-    const std::uint64_t back = std::min(change.bytes, used);
+    const std::uint64_t back = std::min(change.bytes, base.used);
     total -= back;
     mine -= back;
   }
-  next.sequence.store(SequenceOf(position.head) + 1, std::memory_order_release);
-  next.total_bytes.store(total, std::memory_order_release);
-  next.used_bytes.store(mine, std::memory_order_release);
+  base.spare->sequence.store(SequenceOf(base.head) + 1, std::memory_order_release);
+  base.spare->total_bytes.store(total, std::memory_order_release);
+  base.spare->used_bytes.store(mine, std::memory_order_release);
   return Outcome::kDone;
 }
 
-Record& SpareRecord(Balance& lane) {
-  const std::uint64_t committed = lane.committed.load(std::memory_order_acquire);
-  const bool first_counts = lane.records[0].sequence.load(std::memory_order_acquire) == committed;
-  return lane.records[first_counts ? 1 : 0];
-}
-
-Outcome Apply(Layout& file, std::size_t slot, std::size_t account, const Change& change) {
+[[gnu::always_inline]] inline Outcome Apply(Layout& file, std::size_t slot, std::size_t account,
+                                            const Change& change) {
   Balance& lane = BalanceOf(file, slot, account);
+  Word& head = HeadOf(file, account);
   for (int i = 0; i < kMaxRetries; ++i) {
-    const Position position = ReadPosition(file, account);
-    if (!position.valid) return Outcome::kCorrupt;
-    if (position.head != 0) {
-      Raise(BalanceOf(file, SlotOf(position.head), account).committed, SequenceOf(position.head));
-    }
-    const Outcome outcome = Decide(lane, position, change, SpareRecord(lane));
-    if (outcome != Outcome::kDone) return outcome;
-    const std::uint64_t sequence = SequenceOf(position.head) + 1;
-    std::uint64_t expected = position.head;
-    if (HeadOf(file, account).compare_exchange_strong(expected, PackHead(sequence, slot))) {
-      Raise(lane.committed, sequence);
+    const std::uint64_t seen = head.load(std::memory_order_acquire);
+    const bool own = seen != 0 && SlotOf(seen) == slot;
+    const Base base = own ? OwnBase(lane, seen) : OtherBase(file, lane, account);
+    const Outcome outcome = Prepare(base, change);
+    if (outcome != Outcome::kDone) [[unlikely]]
+      return outcome;
+    const std::uint64_t sequence = SequenceOf(base.head) + 1;
+    std::uint64_t expected = base.head;
+    if (head.compare_exchange_strong(expected, PackHead(sequence, slot))) [[likely]] {
+      // No compare-and-swap: others raise it to what head said, which was never more than this.
+      lane.committed.store(sequence, std::memory_order_release);
       return Outcome::kDone;
     }
   }

@@ -45,16 +45,17 @@ auto& BalanceOf(File& file, std::size_t slot, std::size_t account) {
 /// Adds `bytes` to lane (slot, account) and to the account's total if the total stays within
 /// `limit`. REQUIRES: slot < kMaxProcesses, account < kMaxAccounts, the caller alone writes this
 /// lane.
-Outcome Add(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes,
-            std::uint64_t limit);
+[[gnu::hot]] Outcome Add(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes,
+                         std::uint64_t limit);
 
 /// Takes back min(bytes, what the lane has). Same requirements.
-Outcome Subtract(Layout& file, std::size_t slot, std::size_t account, std::uint64_t bytes);
+[[gnu::hot]] Outcome Subtract(Layout& file, std::size_t slot, std::size_t account,
+                              std::uint64_t bytes);
 
 /// The container's bytes in an account. Any thread, any time; kMaxBytes if the file is corrupt.
-std::uint64_t TotalBytes(const Layout& file, std::size_t account);
+[[gnu::hot]] std::uint64_t TotalBytes(const Layout& file, std::size_t account);
 
 /// What a lane has. Exact for its writer and for a lane whose owner is dead; a snapshot for others.
-std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t account);
+[[gnu::hot]] std::uint64_t LaneBytes(const Layout& file, std::size_t slot, std::size_t account);
 
 }  // namespace tessera::region

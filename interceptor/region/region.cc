@@ -15,6 +15,10 @@ const char* Region::Attach(const char* directory, std::span<const DeviceConfig> 
     Unmap(mapping_);
     return "the region has no free slot: too many processes of this container use CUDA";
   }
+  for (Line& line : lines_) {
+    line.file = mapping_.file;
+    line.slot = static_cast<std::uint32_t>(slot_);
+  }
   PublishLimits(devices, policy);
   return nullptr;
 }
@@ -118,22 +122,34 @@ bool Region::Reap() {
   return found;
 }
 
+Outcome Region::AddTo(std::size_t account, std::uint64_t bytes, std::uint64_t limit) {
+  Line& line = lines_[account];
+  Prefetch(account);  // the lock would hold up what it depends on
+  const Hold hold(line.mutex);
+  return Add(*line.file, line.slot, account, bytes, limit);
+}
+
 Outcome Region::Reserve(std::size_t account, std::uint64_t bytes, std::uint64_t limit) {
-  Outcome outcome;
-  for (bool last = false;; last = !Reap()) {
-    {
-      const Lock lock(lane_mutexes_[account].mutex);
-      outcome = Add(*mapping_.file, slot_, account, bytes, limit);
-    }
+  const Outcome outcome = AddTo(account, bytes, limit);
+  if (outcome != Outcome::kOverLimit || bytes > limit) [[likely]]
+    return outcome;
+  return ReserveAfterReap(account, bytes, limit);
+}
+
+Outcome Region::ReserveAfterReap(std::size_t account, std::uint64_t bytes, std::uint64_t limit) {
+  for (;;) {
     // One more try after an empty Reap: another thread may have been the one that reaped.
-    if (outcome != Outcome::kOverLimit || bytes > limit || last) break;
+    const bool last = !Reap();
+    const Outcome outcome = AddTo(account, bytes, limit);
+    if (outcome != Outcome::kOverLimit || last) return outcome;
   }
-  return outcome;
 }
 
 void Region::Release(std::size_t account, std::uint64_t bytes) {
-  const Lock lock(lane_mutexes_[account].mutex);
-  Subtract(*mapping_.file, slot_, account, bytes);
+  Line& line = lines_[account];
+  Prefetch(account);
+  const Hold hold(line.mutex);
+  Subtract(*line.file, line.slot, account, bytes);
 }
 
 std::optional<std::size_t> Region::SlotOfPid(std::uint64_t pid) const {
@@ -152,7 +168,10 @@ void Region::ForgetAfterFork() {
   self_ = {};
   slot_ = kNoSlot;
   reap_mutex_ = PTHREAD_MUTEX_INITIALIZER;
-  for (LaneMutex& lane : lane_mutexes_) lane.mutex = PTHREAD_MUTEX_INITIALIZER;
+  for (Line& line : lines_) {
+    line.mutex.ForgetAfterFork();
+    line.file = nullptr;
+  }
 }
 
 }  // namespace tessera::region
