@@ -52,7 +52,7 @@ bool FaultsPagesIn(CUdevice device) {
   return index;
 }
 
-session::DeviceIndex IndexOf(CUdevice device) {
+[[gnu::always_inline]] inline session::DeviceIndex IndexOf(CUdevice device) {
   const auto ordinal = static_cast<std::size_t>(device);
   const bool cacheable = device >= 0 && ordinal < kCachedDevices;
   if (cacheable) {
@@ -104,7 +104,8 @@ Place DevicePlace(CUdevice device) {
 }
 
 Place CurrentPlace() {
-  if (!session::Ready()) return {.result = CUDA_ERROR_NOT_PERMITTED};
+  if (!session::Ready()) [[unlikely]]
+    return {.result = CUDA_ERROR_NOT_PERMITTED};
   CUcontext context = nullptr;
   CUdevice device = 0;
   const bool has_context = Real().cuCtxGetCurrent(&context) == CUDA_SUCCESS && context != nullptr;
@@ -112,9 +113,10 @@ Place CurrentPlace() {
     const CUresult result = Real().cuCtxGetDevice(&device);
     if (result != CUDA_SUCCESS) return {.result = result};
   }
-  Place place = DevicePlace(device);
-  place.context = HomeOf(context);
-  return place;
+  const session::DeviceIndex index = IndexOf(device);
+  if (index == kNoOrdinal) [[unlikely]]
+    return {.result = CUDA_ERROR_INVALID_DEVICE};
+  return {.device = index, .ordinal = device, .context = HomeOf(context)};
 }
 
 Place StreamPlace(CUstream stream) {

@@ -53,13 +53,13 @@ void LoadDriver() {
   Find(library, #symbol, driver_state::itself.symbol);
 #define TESSERA_CALL(symbol) Find(library, #symbol, driver_state::itself.symbol);
 #include "interceptor/hooks.def"
-  driver_state::next = driver_state::itself;
-#define TESSERA_HOOK(symbol, base, since, stream) \
-  Find(RTLD_NEXT, #symbol, driver_state::next.symbol);
-#define TESSERA_CALL(symbol) Find(RTLD_NEXT, #symbol, driver_state::next.symbol);
+  Driver& next = driver_state::next.functions;
+  next = driver_state::itself;
+#define TESSERA_HOOK(symbol, base, since, stream) Find(RTLD_NEXT, #symbol, next.symbol);
+#define TESSERA_CALL(symbol) Find(RTLD_NEXT, #symbol, next.symbol);
 #include "interceptor/hooks.def"
   ForgetOurErrors();
-  driver_state::loaded.store(true, std::memory_order_release);
+  driver_state::next.loaded.store(true, std::memory_order_release);
 }
 
 void LoadNvml() {
@@ -74,9 +74,8 @@ void LoadNvml() {
 }  // namespace
 
 namespace driver_state {
-constinit Driver next;
+constinit Next next;
 constinit Driver itself;
-constinit std::atomic<bool> loaded = false;
 void Load() { pthread_once(&driver_once, LoadDriver); }
 }  // namespace driver_state
 

@@ -34,19 +34,23 @@ struct Nvml {
 };
 
 namespace driver_state {
-[[gnu::visibility("hidden")]] extern constinit Driver next;
+/// In one cache line with the first functions of the table, which are those that most calls need.
+struct alignas(64) Next {
+  std::atomic<bool> loaded = false;
+  Driver functions;
+};
+[[gnu::visibility("hidden")]] extern constinit Next next;
 [[gnu::visibility("hidden")]] extern constinit Driver itself;
-[[gnu::visibility("hidden")]] extern constinit std::atomic<bool> loaded;
-void Load();
+[[gnu::cold]] void Load();
 }  // namespace driver_state
 
 /// What our hooks pass on to: each function is the next one after ours in the process's search
 /// order, so that another preloaded tool stays in the chain. Opens libcuda.so.1 at the first call
 /// and never closes it. Thread-safe.
 inline const Driver& Real() {
-  if (!driver_state::loaded.load(std::memory_order_acquire)) [[unlikely]]
+  if (!driver_state::next.loaded.load(std::memory_order_acquire)) [[unlikely]]
     driver_state::Load();
-  return driver_state::next;
+  return driver_state::next.functions;
 }
 /// The driver's own functions, past any other tool: for a call that comes back to us from within
 /// one of ours.
@@ -55,7 +59,7 @@ inline const Driver& DriverItself() {
   return driver_state::itself;
 }
 /// Real() without looking. REQUIRES: this thread has called Real() before.
-inline const Driver& RealLoaded() { return driver_state::next; }
+inline const Driver& RealLoaded() { return driver_state::next.functions; }
 /// Does no other tool stand between us and the driver?
 bool DriverIsNext();
 /// The same of libnvidia-ml.so.1.

@@ -81,10 +81,12 @@ CUresult cuMemAlloc(CUdeviceptr_v1* ptr, unsigned int bytes) {
                          [&] { return scope.real().cuMemFree(*ptr); });
 }
 
-CUresult cuMemAlloc_v2(CUdeviceptr* ptr, std::size_t bytes) {
+[[gnu::hot]] CUresult cuMemAlloc_v2(CUdeviceptr* ptr, std::size_t bytes) {
   const HookScope scope;
   const auto allocate = [&] { return scope.real().cuMemAlloc_v2(ptr, bytes); };
-  if (scope.nested() || ptr == nullptr) return allocate();
+  if (scope.nested() || ptr == nullptr) [[unlikely]]
+    return allocate();
+  session::Prefetch();
   const Place place = CurrentPlace();
   return AllocateAnywhere(
       place, BlockBytes(bytes), ptr, allocate,
@@ -144,7 +146,7 @@ CUresult cuMemFree(CUdeviceptr_v1 ptr) {
   return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);
 }
 
-CUresult cuMemFree_v2(CUdeviceptr ptr) {
+[[gnu::hot]] CUresult cuMemFree_v2(CUdeviceptr ptr) {
   const HookScope scope;
   const auto free = [&] { return scope.real().cuMemFree_v2(ptr); };
   return scope.nested() ? free() : FreeCharged(MemoryLedger(), ptr, free);

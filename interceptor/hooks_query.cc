@@ -56,7 +56,7 @@ CUresult cuMemGetInfo(unsigned int* free, unsigned int* total) {
   return scope.nested() || result != CUDA_SUCCESS ? result : TellShare(free, total);
 }
 
-CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
+[[gnu::hot]] CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   const HookScope scope;
   const CUresult result = scope.real().cuMemGetInfo_v2(free, total);
   return scope.nested() || result != CUDA_SUCCESS ? result : TellShare(free, total);

@@ -210,6 +210,8 @@ void LearnContextBytes(DeviceIndex device, std::uint64_t bytes) {
 
 std::size_t DeviceCount() { return limits.count; }
 
+void Prefetch() { shared.Prefetch(0); }
+
 bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal) {
   if (device == kNoDevice) {
     if (refusal == Refusal::kFinal) RefuseWithoutLimit(bytes);
@@ -222,12 +224,13 @@ bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal) {
 }
 
 Account TryReserveAnywhere(DeviceIndex device, std::uint64_t bytes) {
-  if (device == kNoDevice) {
+  if (device == kNoDevice) [[unlikely]] {
     RefuseWithoutLimit(bytes);
     return kNoAccount;
   }
   region::Outcome outcome = Reserve(device, bytes);
-  if (outcome == region::Outcome::kDone) return device;
+  if (outcome == region::Outcome::kDone) [[likely]]
+    return device;
   const auto index = static_cast<std::size_t>(device);
   const std::uint64_t host_limit = HostLimitBytes(index);
   if (outcome == region::Outcome::kOverLimit && host_limit != 0) {

@@ -51,6 +51,10 @@ std::uint64_t ContextBytes(DeviceIndex device);
 /// The smallest figure counts.
 void LearnContextBytes(DeviceIndex device, std::uint64_t bytes);
 
+/// Has what a charge of the first GPU will touch brought near, which is most often the one meant.
+/// Of no consequence otherwise. Does not require Ready().
+[[gnu::hot]] void Prefetch();
+
 /// Charges `bytes` on a device to this process, unless the container would get beyond its limit.
 /// Before it refuses it has the driver give back what this process's pools do not use.
 [[gnu::hot]] bool TryReserve(DeviceIndex device, std::uint64_t bytes,
