@@ -210,7 +210,9 @@ void LearnContextBytes(DeviceIndex device, std::uint64_t bytes) {
 
 std::size_t DeviceCount() { return limits.count; }
 
-void Prefetch() { shared.Prefetch(0); }
+void Prefetch() {
+  if (started::state.load(std::memory_order_acquire) == started::kReady) shared.Prefetch(0);
+}
 
 bool TryReserve(DeviceIndex device, std::uint64_t bytes, Refusal refusal) {
   if (device == kNoDevice) {

@@ -57,10 +57,9 @@ class Region {
   /// devices.
   [[gnu::hot]] Outcome Reserve(std::size_t account, std::uint64_t bytes, std::uint64_t limit);
   [[gnu::hot]] void Release(std::size_t account, std::uint64_t bytes);
-  /// Has what a change of the account will touch brought near, if this process is attached.
+  /// Has what a change of the account will touch brought near. REQUIRES: attached.
   void Prefetch(std::size_t account) const {
     const Line& line = lines_[account];
-    if (line.file == nullptr) return;
     __builtin_prefetch(&HeadOf(*line.file, account), 1);
     __builtin_prefetch(&BalanceOf(*line.file, line.slot, account), 1);
   }
@@ -138,7 +137,7 @@ class Region {
     /// A lane has one writer at a time. Never held across a system call or another lock.
     Mutex mutex;
     std::uint32_t slot = 0;  ///< slot_
-    Layout* file = nullptr;  ///< mapping_.file; null: not attached
+    Layout* file = nullptr;  ///< mapping_.file
   };
   Line lines_[kMaxAccounts];
 };
