@@ -32,6 +32,11 @@ constexpr std::uint64_t kMostAheadNs = 1'000'000'000;
 constexpr std::size_t kMostSamples = 16;
 constexpr std::uint32_t kFullPermille = 850;
 constexpr std::uint64_t kStaysFullNs = 1'000'000'000;
+/// So long after the last sample what was learned is still told: nobody would notice that a program
+/// has turned to long kernels, and a cap would be several times what it is.
+constexpr std::uint64_t kCheckedNs = 2'000'000'000;
+/// A scribbler's sum, more than centuries; beyond it a double is no whole number of 64 bits.
+constexpr double kMostCountedNs = 9e18;
 
 }  // namespace
 
@@ -61,13 +66,14 @@ void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool
 }
 
 double Calibration::Tenant::CountedUntil(std::uint64_t at_ns) const {
-  const auto after = std::lower_bound(points.begin(), points.end(), at_ns,
-                                      [](const Point& p, std::uint64_t at) { return p.at_ns < at; });
+  const auto after =
+      std::lower_bound(points.begin(), points.end(), at_ns,
+                       [](const Point& p, std::uint64_t at) { return p.at_ns < at; });
   if (after == points.begin()) return points.front().counted_ns;
   if (after == points.end()) return points.back().counted_ns;
   const Point& before = *std::prev(after);
-  const double part = static_cast<double>(at_ns - before.at_ns) /
-                      static_cast<double>(after->at_ns - before.at_ns);
+  const double part =
+      static_cast<double>(at_ns - before.at_ns) / static_cast<double>(after->at_ns - before.at_ns);
   return before.counted_ns + part * (after->counted_ns - before.counted_ns);
 }
 
@@ -137,14 +143,17 @@ std::uint32_t Calibration::Tell(std::uint64_t key, bool open) {
   const auto found = tenants_.find(key);
   if (found == tenants_.end()) return region::kAllWork;
   Tenant& tenant = found->second;
-  tenant.told_permille = open ? tenant.learned_permille : region::kAllWork;
+  const bool checked = last_look_ns_ < last_sample_ns_ + kCheckedNs;
+  tenant.told_permille = open && checked ? tenant.learned_permille : region::kAllWork;
   return tenant.told_permille;
 }
 
 std::uint64_t Calibration::CountedNs(std::uint64_t key) const {
   const auto found = tenants_.find(key);
   const bool known = found != tenants_.end() && !found->second.points.empty();
-  return known ? static_cast<std::uint64_t>(found->second.points.back().counted_ns) : 0;
+  if (!known) return 0;
+  return static_cast<std::uint64_t>(
+      std::min(found->second.points.back().counted_ns, kMostCountedNs));
 }
 
 }  // namespace tessera::agent

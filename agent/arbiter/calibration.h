@@ -32,7 +32,8 @@ class Calibration {
   void Take(const BusySample& sample);
 
   /// What the container is told from now on (region::Grant::work_permille): kAllWork while nothing
-  /// else is known, and in windows, which are its own with all their gaps.
+  /// else is known, where no sample has come for two seconds, and in windows, which are its own
+  /// with all their gaps.
   std::uint32_t Tell(std::uint64_t key, bool open);
 
   /// What the container has counted, ever since it was seen first, as if it had been told nothing.

@@ -28,10 +28,12 @@ class Counting {
       calibration_.Look(now_, counts, open);
       for (std::size_t i = 0; i < used_.size(); ++i) told_[i] = calibration_.Tell(i + 1, open);
       busy_ns_ += 10 * kMs * busy / 100;
-      if (now_ % (200 * kMs) == 0) Sample();
+      if (now_ % (200 * kMs) == 0 && heard_) Sample();
     }
   }
   void Count(std::size_t i, unsigned percent) { percents_[i] = percent; }
+  void NobodyTellsHowBusyItIs(bool silent) { heard_ = !silent; }
+  void Says(std::size_t i, std::uint64_t used_ns) { used_[i] = used_ns; }
   void BeginsAnew(std::size_t i) { used_[i] = 0; }
   unsigned Permille(std::size_t i) const { return told_[i]; }
   Calibration& calibration() { return calibration_; }
@@ -52,6 +54,7 @@ class Counting {
   std::vector<std::uint32_t> told_;
   std::uint64_t now_ = 10'000 * kMs;
   std::uint64_t busy_ns_ = 0;
+  bool heard_ = true;
   BusySample last_;
 };
 
@@ -123,6 +126,35 @@ TEST(Calibration, NothingIsLearnedWhileGatesWereClosed) {
   EXPECT_EQ(two.Permille(0), 1000U);
 }
 
+TEST(Calibration, WhatNobodyCanCheckAnyMoreIsNotTold) {
+  Counting one({60});
+  one.Pass(10'000 * kMs, 20);
+  EXPECT_LE(one.Permille(0), 400U);
+  one.NobodyTellsHowBusyItIs(true);
+  one.Pass(1'000 * kMs, 20);
+  EXPECT_LE(one.Permille(0), 400U) << "samples may be late";
+  one.Count(0, 100);
+  one.Pass(2'000 * kMs, 100);
+  EXPECT_EQ(one.Permille(0), 1000U) << "a cap would be three times what it is";
+  one.Count(0, 60);
+  one.NobodyTellsHowBusyItIs(false);
+  one.Pass(2'000 * kMs, 20);
+  EXPECT_LE(one.Permille(0), 400U);
+}
+
+TEST(Calibration, CountsThatLeapAgainAndAgainNeverMakeASumGoBack) {
+  Counting two({50, 50});
+  two.Pass(2'000 * kMs, 50);
+  std::uint64_t last = two.calibration().CountedNs(2);
+  for (int i = 0; i < 20; ++i) {
+    two.Says(1, i % 2 == 0 ? UINT64_MAX - 100'000 * kMs : 0);
+    two.Pass(100 * kMs, 50);
+    EXPECT_GE(two.calibration().CountedNs(2), last);
+    last = two.calibration().CountedNs(2);
+  }
+  EXPECT_NEAR(static_cast<double>(two.calibration().CountedNs(1)), 2e9, 2e7);
+}
+
 TEST(Calibration, WindowsAreCountedAsTheyAre) {
   Counting one({50});
   one.Pass(2'000 * kMs, 25);
@@ -144,9 +176,9 @@ TEST(Calibration, SamplesThatLieAreNotTaken) {
   one.Pass(1'200 * kMs, 60);
   const std::uint64_t now = one.now();
   for (int i = 0; i < 50; ++i) {
-    one.calibration().Take({now + 200 * kMs, now + 400 * kMs, 10});  // of the future
-    one.calibration().Take({now - 100 * kMs, now - 300 * kMs, 10});  // backwards
-    one.calibration().Take({0, now, 10});                            // from before we looked
+    one.calibration().Take({now + 200 * kMs, now + 400 * kMs, 10});    // of the future
+    one.calibration().Take({now - 100 * kMs, now - 300 * kMs, 10});    // backwards
+    one.calibration().Take({0, now, 10});                              // from before we looked
     one.calibration().Take({now - 1'000 * kMs, now - 900 * kMs, 10});  // taken already
     one.calibration().Take({now, now, 10});
     one.calibration().Take({now - 100 * kMs, now, 4'000'000'000});
