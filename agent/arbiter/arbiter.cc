@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace tessera::agent {
 namespace {
 
@@ -109,7 +108,7 @@ void Arbiter::Charge(std::uint64_t now_ns) {
     for (Tenant* tenant : rows_) {
       if (tenant->best_effort() != best_effort) continue;
       const double charge = Pays(*tenant) ? elapsed_ns / static_cast<double>(paying) : 0;
-      const bool active = windows && tenant->active();
+      const bool active = windows && tenant->active() && tenant->believed();
       uses_.push_back({.share = &tenant->share, .charged_ns = charge, .active = active});
       if (!windows) continue;
       tenant->totals.charged_ns += static_cast<std::uint64_t>(charge);
@@ -130,7 +129,8 @@ ModeChooser::Seen Arbiter::Contenders(std::uint64_t now_ns) const {
     const std::uint64_t since = now_ns - tenant->last_active_ns;
     seen.contending += since < kContendingNs ? 1 : 0;
     seen.lately += since < kLatelyNs ? 1 : 0;
-    seen.pressing = seen.pressing || (tenant->seen.presses && since < kLatelyNs);
+    const bool presses = tenant->seen.presses && tenant->believed();
+    seen.pressing = seen.pressing || (presses && since < kLatelyNs);
   }
   return seen;
 }

@@ -85,6 +85,9 @@ class Arbiter {
     std::uint64_t round = 0;  ///< of the step that saw it
 
     bool active() const { return seen.attached && (seen.wanting || seen.running); }
+    /// False: it wanted, was let in and has done nothing since. It is stopped, or lies: then it
+    /// neither presses nor saves up what it does not use.
+    bool believed() const { return doubts == 0 || seen.running; }
     bool best_effort() const { return seen.policy == region::Policy::kBestEffort; }
   };
 

@@ -98,6 +98,25 @@ TEST(OpenGates, CapsThatAreBothUsedUpAreKeptByWindows) {
   for (const std::size_t i : {0, 1}) EXPECT_NEAR(gpu.Share(i, kRun), 30, 1.0);
 }
 
+TEST(OpenGates, WhoWaitsAndDoesNotUseItsWindowsPutsNobodyIntoThem) {
+  const Habits habits = LaunchBound(Policy::kBurstShare, 30);
+  Habits stopped{.percent = 30};
+  stopped.stops_at_ns = kStart + 2 * kSecond + 21 * kMs;
+  Habits liar{.percent = 30};
+  liar.to_ns = 0;
+  liar.always_wanting = true;
+  for (const Habits& idle : {stopped, liar}) {
+    SimulatedGpu gpu({habits, habits, idle});
+    gpu.TellBusy();
+    gpu.Run(10 * kSecond);
+    ASSERT_TRUE(gpu.seen()[2].wanting && !gpu.seen()[2].running);
+    EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kRounds);
+    const auto before = gpu.containers()[0].used_ns();
+    gpu.Run(10 * kSecond);
+    EXPECT_GE(gpu.containers()[0].used_ns() - before, 10 * kSecond * 195 / 1000);
+  }
+}
+
 TEST(OpenGates, WhoHidesWhatItUsesWinsNothing) {
   Habits liar{.percent = 30};
   liar.counts_nothing = true;

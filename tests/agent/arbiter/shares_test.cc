@@ -182,5 +182,18 @@ TEST(Arbiter, WhoLiesLoses) {
   }
 }
 
+TEST(Shares, WhoAsksForWindowsAndDoesNotUseThemSavesNothingUp) {
+  Habits stopped{.percent = 30};
+  stopped.stops_at_ns = kSecond + 2 * kSecond + 21 * kMs;
+  stopped.goes_on_at_ns = kSecond + 32 * kSecond;
+  SimulatedGpu gpu({{.percent = 70}, stopped});
+  gpu.Run(20 * kSecond);
+  ASSERT_TRUE(gpu.seen()[1].wanting && !gpu.seen()[1].running);
+  gpu.Run(12 * kSecond);
+  const auto before = gpu.containers()[0].used_ns();
+  gpu.Run(3 * kSecond);
+  EXPECT_NEAR(100.0 * static_cast<double>(gpu.containers()[0].used_ns() - before) / 3e9, 70, 4);
+}
+
 }  // namespace
 }  // namespace tessera::agent::test

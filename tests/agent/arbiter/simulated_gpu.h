@@ -80,7 +80,8 @@ class Container {
     Launch();
     Gate();
     if (waits()) waited_ns_ += kTickNs;
-    if (!queue_.empty() && !habits_.counts_nothing) counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
+    if (!queue_.empty() && !habits_.counts_nothing)
+      counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
   }
   bool HasWork() const { return !queue_.empty() && queue_.front().ready_ns <= now_ns_; }
   /// The GPU was at work for it for `ns`.
@@ -281,14 +282,15 @@ class SimulatedGpu {
     seen_.clear();
     for (std::size_t i = 0; i < containers_.size(); ++i) {
       TenantSeen seen = containers_[i].Seen();
-      seen.presses = pressures_[i].Take({.now_ns = now_ns_,
-                                         .used_ns = calibration_.CountedNs(seen.key),
-                                         .throttled_ns = containers_[i].throttled_ns(),
-                                         .running = seen.running,
-                                         .waiting = containers_[i].waits(),
-                                         .held = containers_[i].held(),
-                                         .full = calibration_.MayBeFull(now_ns_),
-                                         .counted = mode != ArbiterMode::kFree});
+      seen.presses =
+          pressures_[i].Take({.now_ns = now_ns_,
+                              .used_ns = calibration_.CountedNs(seen.key),
+                              .throttled_ns = containers_[i].throttled_ns(),
+                              .running = seen.running,
+                              .waiting = containers_[i].waits() || (seen.wanting && !seen.running),
+                              .held = containers_[i].held(),
+                              .full = calibration_.MayBeFull(now_ns_),
+                              .counted = mode != ArbiterMode::kFree});
       seen_.push_back(seen);
     }
     if (told_ns_ == 0 || now_ns_ < told_ns_ + 200 * kMs) return;
