@@ -80,8 +80,8 @@ class Container {
     Launch();
     Gate();
     if (waits()) waited_ns_ += kTickNs;
-    if (!queue_.empty() && !habits_.counts_nothing)
-      counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
+    const bool counts = !queue_.empty() && !habits_.counts_nothing;
+    if (counts) counted_ns_ += 1e-3 * kTickNs * grant_.work_permille;
   }
   bool HasWork() const { return !queue_.empty() && queue_.front().ready_ns <= now_ns_; }
   /// The GPU was at work for it for `ns`.
