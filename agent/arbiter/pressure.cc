@@ -1,5 +1,7 @@
 #include "agent/arbiter/pressure.h"
 
+#include <algorithm>
+
 namespace tessera::agent {
 namespace {
 
@@ -28,6 +30,7 @@ bool Pressure::Take(const Look& look) {
   const bool moved = look.used_ns != last_used_ns_;
   last_ns_ = look.now_ns;
   last_used_ns_ = look.used_ns;
+  longest_ns_ = std::max(longest_ns_, elapsed);
   if (!look.waiting) free_ns_ += elapsed;
   if (look.held) held_ns_ += elapsed;
   always_ran_ = always_ran_ && look.running;
@@ -39,7 +42,11 @@ bool Pressure::Take(const Look& look) {
 /// Where use was counted, so was the time that it waited before.
 void Pressure::Judge(const Look& look) {
   const std::uint64_t passed = look.now_ns - base_.now_ns;
-  const std::uint64_t throttled = look.throttled_ns - base_.throttled_ns;
+  // Exact, but the sum of all its processes: where it is more than looks saw of the whole, which
+  // are coarse, some of them waited side by side, or beside one that ran.
+  const std::uint64_t told = look.throttled_ns - base_.throttled_ns;
+  const std::uint64_t seen = passed - free_ns_;
+  const std::uint64_t throttled = told <= seen + 2 * longest_ns_ ? told : seen;
   const std::uint64_t used = look.used_ns - base_.used_ns;
   const std::uint64_t free = passed > throttled ? passed - throttled : 0;
   // Work that is under way is counted when it has ended.
@@ -57,6 +64,7 @@ void Pressure::Restart(const Look& look) {
   base_ = look;
   free_ns_ = 0;
   held_ns_ = 0;
+  longest_ns_ = 0;
   always_ran_ = true;
 }
 

@@ -4,20 +4,21 @@
 
 namespace tessera::agent {
 
-/// Whether a container keeps the GPU busy for as long as it may use it. Then what it gets depends on
-/// who else is there, and so does what it leaves to them. One that waits for its CPU in between is
-/// satisfied with what it has. On a GPU that has time left nobody is busy for lack of it: there only
-/// those press whom their own share holds, because beside others they would count the others' time
-/// too. Of whom nothing is known yet, it is taken for granted. Told by what the container counts as use (region::Pace), of the time
-/// in which neither the agent nor its own share held it. Who tells of less use than he has is
-/// treated as one that is satisfied; those whom he presses then press themselves, because their own
-/// work is always under way. Pure. Thread-compatible.
+/// Whether a container keeps the GPU busy for as long as it may use it. Then what it gets depends
+/// on who else is there, and so does what it leaves to them. One that waits for its CPU in between
+/// is satisfied with what it has. On a GPU that has time left nobody is busy for lack of it: there
+/// only those press whom their own share holds, because beside others they would count the others'
+/// time too. Of whom nothing is known yet, it is taken for granted. Told by what the container
+/// counts as use (region::Pace), of the time in which neither the agent nor its own share held it.
+/// Who tells of less use than he has is treated as one that is satisfied; those whom he presses
+/// then press themselves, because their own work is always under way. Pure. Thread-compatible.
 class Pressure {
  public:
   struct Look {
     std::uint64_t now_ns = 0;
-    std::uint64_t used_ns = 0;       ///< as the container counts it by itself, ever
-    std::uint64_t throttled_ns = 0;  ///< it waited for a window or its own share, and goes on
+    std::uint64_t used_ns = 0;  ///< as the container counts it by itself, ever
+    /// Its processes waited for a window or its own share, and go on: the sum of all.
+    std::uint64_t throttled_ns = 0;
     bool running = false;
     bool waiting = false;  ///< for one of them, and nothing runs
     bool held = false;     ///< for its own share, and nothing runs
@@ -39,6 +40,7 @@ class Pressure {
   Look base_;                       ///< at the beginning of the period
   std::uint64_t free_ns_ = 0;       ///< of the period: it did not wait, as looks saw it
   std::uint64_t held_ns_ = 0;       ///< likewise
+  std::uint64_t longest_ns_ = 0;    ///< likewise: between two looks
   bool always_ran_ = true;          ///< likewise
 };
 

@@ -1,9 +1,9 @@
 // Who keeps the GPU busy, and when that calls for windows.
 #include "agent/arbiter/pressure.h"
 
-#include <gmock/gmock.h>
-
 #include <utility>
+
+#include <gmock/gmock.h>
 
 #include "agent/arbiter/mode.h"
 
@@ -29,6 +29,7 @@ class Watched {
   }
   void TheGpuIsFull(bool full) { full_ = full; }
   void ForgetsWhatItUsed() { used_ = 0; }
+  void HasProcesses(unsigned count) { processes_ = count; }
   void IsNotSeenFor(std::uint64_t ns) { now_ += ns; }
 
  private:
@@ -39,7 +40,7 @@ class Watched {
       look.now_ns = now_;
       look.used_ns = used_;
       if (look.waiting) waited_ += 10 * kMs;
-      if (!look.waiting) throttled_ += std::exchange(waited_, 0);
+      if (!look.waiting) throttled_ += processes_ * std::exchange(waited_, 0);
       look.throttled_ns = throttled_;
       look.full = full_;
       pressure_.Take(look);
@@ -53,6 +54,7 @@ class Watched {
   std::uint64_t waited_ = 0;
   std::uint64_t throttled_ = 0;
   bool full_ = true;
+  unsigned processes_ = 1;
 };
 
 TEST(Pressure, OfWhomNothingIsKnownItIsTakenForGranted) {
@@ -96,6 +98,19 @@ TEST(Pressure, TimeThatItWaitsForUsIsNotItsOwn) {
     presses = thinks.Rests(80 * kMs);
   }
   EXPECT_FALSE(presses);
+}
+
+TEST(Pressure, ProcessesThatWaitSideBySideAreNotThatMuchBusier) {
+  for (const unsigned percent : {10, 60, 100}) {
+    Watched one;
+    one.HasProcesses(4);
+    bool presses = false;
+    for (int i = 0; i < 20; ++i) {
+      one.Waits(100 * kMs);
+      presses = one.Runs(100 * kMs, percent);
+    }
+    EXPECT_EQ(presses, percent == 100) << percent;
+  }
 }
 
 TEST(Pressure, LongKernelsPressWhileTheyRunAndAfter) {
