@@ -15,6 +15,9 @@ constexpr std::uint64_t kBreakNs = 100'000'000;
 constexpr std::uint64_t kPressesPercent = 85;
 constexpr std::uint64_t kStillPressesPercent = 75;
 constexpr std::uint64_t kHeldPercent = 10;
+/// So long work that is under way is believed to be work. What runs for longer was let through in
+/// one piece, and no window holds it.
+constexpr std::uint64_t kMostEndlessNs = 10'000'000'000;
 
 }  // namespace
 
@@ -50,7 +53,8 @@ void Pressure::Judge(const Look& look) {
   const std::uint64_t used = look.used_ns - base_.used_ns;
   const std::uint64_t free = passed > throttled ? passed - throttled : 0;
   // Work that is under way is counted when it has ended.
-  const bool endless = used == 0 && always_ran_;
+  endless_ns_ = used == 0 && always_ran_ ? endless_ns_ + passed : 0;
+  const bool endless = endless_ns_ != 0 && endless_ns_ <= kMostEndlessNs;
   const std::uint64_t enough = presses_ ? kStillPressesPercent : kPressesPercent;
   const bool busy = endless || (used > 0 && used >= free / 100 * enough);
   const bool held = held_ns_ >= passed / 100 * kHeldPercent;

@@ -41,6 +41,7 @@ class Pressure {
   std::uint64_t free_ns_ = 0;       ///< of the period: it did not wait, as looks saw it
   std::uint64_t held_ns_ = 0;       ///< likewise
   std::uint64_t longest_ns_ = 0;    ///< likewise: between two looks
+  std::uint64_t endless_ns_ = 0;    ///< so long it has run, and counted nothing
   bool always_ran_ = true;          ///< likewise
 };
 

@@ -117,6 +117,18 @@ TEST(OpenGates, WhoWaitsAndDoesNotUseItsWindowsPutsNobodyIntoThem) {
   }
 }
 
+TEST(OpenGates, WhoSaysThatItRunsPutsOthersIntoWindowsForSomeSecondsOnly) {
+  const Habits habits = LaunchBound(Policy::kBurstShare, 30);
+  Habits stopped{.percent = 30};
+  stopped.to_ns = 0;
+  stopped.always_running = true;
+  SimulatedGpu gpu({habits, habits, stopped});  // and nobody says how busy the GPU is
+  gpu.Run(9 * kSecond);
+  EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kWindows) << "it may be one long kernel";
+  gpu.Run(6 * kSecond);
+  EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kRounds);
+}
+
 TEST(OpenGates, WhoHidesWhatItUsesWinsNothing) {
   Habits liar{.percent = 30};
   liar.counts_nothing = true;

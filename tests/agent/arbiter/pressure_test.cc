@@ -120,6 +120,14 @@ TEST(Pressure, LongKernelsPressWhileTheyRunAndAfter) {
   EXPECT_FALSE(one.Rests(1'000 * kMs));
 }
 
+TEST(Pressure, WorkThatNeverEndsIsNoLongerBelieved) {
+  Watched one;
+  EXPECT_TRUE(one.Runs(9'000 * kMs, 0));
+  EXPECT_FALSE(one.Runs(2'000 * kMs, 0)) << "it is stopped, or lies, or no window would hold it";
+  EXPECT_TRUE(one.RunsOneKernel(9'000 * kMs)) << "it has ended";
+  EXPECT_TRUE(one.Runs(9'000 * kMs, 0));
+}
+
 TEST(Pressure, OnAGpuThatHasTimeLeftOnlyThoseWhomTheirShareHolds) {
   Watched one;
   one.TheGpuIsFull(false);
