@@ -24,9 +24,9 @@ constexpr double kJump = 0.2;
 constexpr double kMostPart = 1.5;
 /// What utilisation is told too low by, at the most: it is a whole number of percents, and a sample
 /// begins somewhere.
-constexpr double kDoubt = 0.01;
+constexpr double kDoubt = 0.005;
 /// Beyond that there is nothing to correct.
-constexpr double kExact = 0.97;
+constexpr double kExact = 0.98;
 /// Of what was not looked at yet.
 constexpr std::uint64_t kMostAheadNs = 1'000'000'000;
 constexpr std::size_t kMostSamples = 16;
