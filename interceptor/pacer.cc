@@ -76,6 +76,7 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
 /// What the GPU worked for us since it was asked last.
 void Pacer::Count(const Answer& answer, std::uint64_t ended) {
   const std::uint64_t took = answer.now_ns - answer.asked_ns;
+  pace_.ended_launches.fetch_add(ended, std::memory_order_relaxed);
   if (ended > 0) Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
   const std::uint64_t waited = answer.asked_ns - busy_from_ns_;
   const std::uint64_t late = waited > nap_ns_ ? waited - nap_ns_ : 0;

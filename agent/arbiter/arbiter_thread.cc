@@ -120,7 +120,9 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
   for (auto& [path, member] : gpu.members) {
     const RegionPort::Demand demand = member->port.Look(now_ns);
     gpu.demands.push_back(demand);
-    if (demand.attached) gpu.counts.push_back({member->key, demand.used_ns});
+    if (demand.attached) {
+      gpu.counts.push_back({member->key, demand.used_ns, demand.launches});
+    }
   }
   gpu.calibration.Look(now_ns, gpu.counts, mode != ArbiterMode::kWindows);
   std::size_t row = 0;

@@ -27,6 +27,10 @@ constexpr double kMostPart = 1.5;
 constexpr double kDoubt = 0.005;
 /// Beyond that there is nothing to correct.
 constexpr double kExact = 0.98;
+/// A launch is under way for so much longer than its kernel, at the most; 7 us on an H200.
+constexpr double kMostLaunchNs = 15e3;
+/// Nobody launches faster.
+constexpr double kLeastLaunchNs = 1e3;
 /// Of what was not looked at yet.
 constexpr std::uint64_t kMostAheadNs = 1'000'000'000;
 constexpr std::size_t kMostSamples = 16;
@@ -46,42 +50,51 @@ void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool
   for (auto& [key, tenant] : tenants_) tenant.seen = false;
   for (const Count& count : counts) {
     const auto [found, is_new] = tenants_.try_emplace(count.key);
-    Tenant& tenant = found->second;
-    tenant.seen = true;
-    auto& points = tenant.points;
-    // A region that was replaced begins at nothing.
-    const bool restarts = is_new || count.used_ns < tenant.used_ns;
-    const double counted = restarts ? 0
-                                    : static_cast<double>(count.used_ns - tenant.used_ns) *
-                                          region::kAllWork / tenant.told_permille;
-    tenant.used_ns = count.used_ns;
-    const double before = points.empty() ? 0 : points.back().counted_ns;
-    const bool same = points.size() > 1 && now_ns - points[points.size() - 2].at_ns < kPointEveryNs;
-    if (same) points.pop_back();
-    points.push_back({now_ns, before + counted});
-    while (now_ns - points.front().at_ns > kRememberNs) points.pop_front();
+    found->second.seen = true;
+    found->second.Add(now_ns, count, is_new);
   }
   std::erase_if(tenants_, [](const auto& entry) { return !entry.second.seen; });
   Settle();
 }
 
-double Calibration::Tenant::CountedUntil(std::uint64_t at_ns) const {
+void Calibration::Tenant::Add(std::uint64_t now_ns, const Count& count, bool is_new) {
+  Point point = points.empty() ? Point{} : points.back();
+  point.at_ns = now_ns;
+  // A region that was replaced begins at nothing.
+  if (!is_new && count.used_ns >= used_ns && count.launches >= launches) {
+    const auto used = static_cast<double>(count.used_ns - used_ns);
+    point.counted_ns += used * region::kAllWork / told_permille;
+    point.launches += static_cast<double>(count.launches - launches);
+  }
+  used_ns = count.used_ns;
+  launches = count.launches;
+  const bool same = points.size() > 1 && now_ns - points[points.size() - 2].at_ns < kPointEveryNs;
+  if (same) points.pop_back();
+  points.push_back(point);
+  while (now_ns - points.front().at_ns > kRememberNs) points.pop_front();
+}
+
+Calibration::Use Calibration::Tenant::Until(std::uint64_t at_ns) const {
   const auto after =
       std::lower_bound(points.begin(), points.end(), at_ns,
                        [](const Point& p, std::uint64_t at) { return p.at_ns < at; });
-  if (after == points.begin()) return points.front().counted_ns;
-  if (after == points.end()) return points.back().counted_ns;
+  if (after == points.begin()) return {points.front().counted_ns, points.front().launches};
+  if (after == points.end()) return {points.back().counted_ns, points.back().launches};
   const Point& before = *std::prev(after);
   const double part =
       static_cast<double>(at_ns - before.at_ns) / static_cast<double>(after->at_ns - before.at_ns);
-  return before.counted_ns + part * (after->counted_ns - before.counted_ns);
+  return {before.counted_ns + part * (after->counted_ns - before.counted_ns),
+          before.launches + part * (after->launches - before.launches)};
 }
 
 /// Nobody has used more than all of the time.
-double Calibration::Tenant::CountedBetween(std::uint64_t from_ns, std::uint64_t to_ns) const {
-  if (points.empty()) return 0;
-  return std::min(CountedUntil(to_ns) - CountedUntil(from_ns),
-                  static_cast<double>(to_ns - from_ns));
+Calibration::Use Calibration::Tenant::Between(std::uint64_t from_ns, std::uint64_t to_ns) const {
+  if (points.empty()) return {};
+  const Use from = Until(from_ns);
+  const Use to = Until(to_ns);
+  const double counted =
+      std::min(to.counted_ns - from.counted_ns, static_cast<double>(to_ns - from_ns));
+  return {counted, std::min(to.launches - from.launches, counted / kLeastLaunchNs)};
 }
 
 void Calibration::Take(const BusySample& sample) {
@@ -106,17 +119,27 @@ void Calibration::Learn(const BusySample& sample) {
   last_sample_ns_ = sample.to_ns;
   told_until_ns_ = sample.to_ns + kStaysFullNs;
   if (sample.permille >= kFullPermille) full_until_ns_ = told_until_ns_;
-  if (sample.from_ns < open_from_ns_) return;
-  double all = 0;
+  if (sample.from_ns >= open_from_ns_) Divide(sample);
+}
+
+void Calibration::Divide(const BusySample& sample) {
+  Use all;
   for (const auto& [key, tenant] : tenants_) {
-    all += tenant.CountedBetween(sample.from_ns, sample.to_ns);
+    const Use use = tenant.Between(sample.from_ns, sample.to_ns);
+    all.counted_ns += use.counted_ns;
+    all.launches += use.launches;
   }
   const auto length = static_cast<double>(sample.to_ns - sample.from_ns);
-  if (all < kLeastPart * length) return;
+  if (all.counted_ns < kLeastPart * length) return;
   const double worked = length * sample.permille / 1000;
+  const double excess = all.counted_ns - worked;
+  const double of_a_launch = all.launches > 0 ? std::min(excess / all.launches, kMostLaunchNs) : 0;
   for (auto& [key, tenant] : tenants_) {
-    const double counted = tenant.CountedBetween(sample.from_ns, sample.to_ns);
-    if (counted > 0) tenant.Learn(counted, worked / all, length);
+    const Use use = tenant.Between(sample.from_ns, sample.to_ns);
+    if (use.counted_ns <= 0) continue;
+    const double own = std::min(use.launches * of_a_launch, use.counted_ns);
+    const double part = excess > 0 ? 1 - own / use.counted_ns : worked / all.counted_ns;
+    tenant.Learn(use.counted_ns, part, length);
   }
 }
 

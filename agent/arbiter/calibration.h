@@ -13,15 +13,17 @@ namespace tessera::agent {
 /// What part of the time that containers count as use of a GPU is work of the GPU. A container
 /// counts while its launches are under way, which for short kernels is some microseconds longer
 /// than the GPU works; NVML says how long it worked, but for all together, and each fifth of a
-/// second. So of a stretch of time in which all gates were open, each container's part of the GPU's
-/// work is taken to be its part of what all counted. With windows nothing is learned: there
-/// containers of both kinds take turns, and each keeps what was learned before. Pure.
-/// Thread-compatible.
+/// second. So of a stretch of time in which all gates were open, what all counted too much is
+/// divided by their launches, and no launch is given more than it can have cost: where two keep the
+/// GPU busy, each counts the time of both, which is not to be corrected. With windows nothing is
+/// learned: there containers of both kinds take turns, and each keeps what was learned before.
+/// Pure. Thread-compatible.
 class Calibration {
  public:
   struct Count {
     std::uint64_t key = 0;  ///< no two are equal
     std::uint64_t used_ns = 0;
+    std::uint64_t launches = 0;  ///< that ended while it was counted; 0: it does not tell
   };
   /// What containers had counted at `now_ns`. `open`: since the last look no gate was closed by us.
   /// REQUIRES: now_ns never goes back.
@@ -47,25 +49,34 @@ class Calibration {
   struct Point {
     std::uint64_t at_ns = 0;
     double counted_ns = 0;
+    double launches = 0;
+  };
+  /// Of a stretch of time.
+  struct Use {
+    double counted_ns = 0;
+    double launches = 0;
   };
   struct Tenant {
-    std::uint64_t used_ns = 0;  ///< at the last look
-    std::deque<Point> points;   ///< of the last second
-    double counted_ns = 0;      ///< of the samples so far, the old ones fading
-    double worked_ns = 0;       ///< likewise
+    std::uint64_t used_ns = 0;   ///< at the last look
+    std::uint64_t launches = 0;  ///< likewise
+    std::deque<Point> points;    ///< of the last second
+    double counted_ns = 0;       ///< of the samples so far, the old ones fading
+    double worked_ns = 0;        ///< likewise
     std::uint32_t learned_permille = region::kAllWork;
     std::uint32_t told_permille = region::kAllWork;
     bool said_more = false;  ///< the last sample, much more than was learned
     bool seen = false;
 
-    double CountedBetween(std::uint64_t from_ns, std::uint64_t to_ns) const;
-    double CountedUntil(std::uint64_t at_ns) const;
+    Use Between(std::uint64_t from_ns, std::uint64_t to_ns) const;
+    Use Until(std::uint64_t at_ns) const;
     /// Of what it counted in a sample of that length, `part` was work.
     void Learn(double counted, double part, double length_ns);
+    void Add(std::uint64_t now_ns, const Count& count, bool is_new);
   };
 
   void Settle();
   void Learn(const BusySample& sample);
+  void Divide(const BusySample& sample);
 
   std::map<std::uint64_t, Tenant> tenants_;
   std::deque<BusySample> samples_;  ///< that end after the last look

@@ -21,8 +21,8 @@ enum class ArbiterMode {
 };
 
 /// Whether a GPU's time has to be handed out in windows. Where containers that wait for their CPU
-/// share a GPU, windows would leave it idle for each of them in turn, and the hardware lets them run
-/// side by side as fast as alone; where one of them is never satisfied, only windows keep the
+/// share a GPU, windows would leave it idle for each of them in turn, and the hardware lets them
+/// run side by side as fast as alone; where one of them is never satisfied, only windows keep the
 /// others' shares. Pure. Thread-compatible.
 class ModeChooser {
  public:

@@ -26,10 +26,11 @@ class RegionPort {
     bool attached = false;
     bool wanting = false;
     bool running = false;
-    bool held = false;          ///< by its own share
+    bool held = false;  ///< by its own share
     // As it counts itself:
     std::uint64_t used_ns = 0;
     std::uint64_t throttled_ns = 0;
+    std::uint64_t launches = 0;
   };
   /// What the container wants now. Opens the file when there is one, and the other one when it was
   /// replaced.

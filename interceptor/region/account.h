@@ -14,16 +14,17 @@
 /// moves both at once.
 ///
 ///   1. read head and the record it names       -> the total
-///   2. if it is another lane's, raise that one's `committed` to its sequence (for an owner who died
-///   before he could)
+///   2. if it is another lane's, raise that one's `committed` to its sequence (for an owner who
+///   died before he could)
 ///   3. write the next record into the half of my lane that does not count
 ///   4. compare-and-swap head to it             -> committed, or start again
 ///   5. store its sequence in my lane's `committed`
 ///
 /// Killed before 4: nothing happened. Killed after 4: the change counts, and whoever takes head to
 /// another lane does step 5 first. While head names a lane, what counts of it is head's record,
-/// whatever `committed` says; once it does not, `committed` is right. Sequence numbers only grow (56 bits), so there is no ABA. Lock-free
-/// between processes; a lane has one writer at a time, which Region ensures.
+/// whatever `committed` says; once it does not, `committed` is right. Sequence numbers only grow
+/// (56 bits), so there is no ABA. Lock-free between processes; a lane has one writer at a time,
+/// which Region ensures.
 namespace tessera::region {
 
 enum class Outcome {

@@ -63,6 +63,7 @@ struct Pace {
   Word counted_until_ns;  ///< CLOCK_MONOTONIC; no time before it is counted again
   Word used_ns;           ///< counted, ever
   Word throttled_ns;      ///< launches waited for the share, ever
+  Word ended_launches;    ///< while it was counted, ever
 };
 
 struct Device {
@@ -174,11 +175,12 @@ static_assert(offsetof(Device, pace) == 80);
 static_assert(offsetof(Device, demand) == 128);
 static_assert(offsetof(Device, grant) == 192);
 
-static_assert(sizeof(Pace) == 32);
+static_assert(sizeof(Pace) == 40);
 static_assert(offsetof(Pace, paid_until_ns) == 0);
 static_assert(offsetof(Pace, counted_until_ns) == 8);
 static_assert(offsetof(Pace, used_ns) == 16);
 static_assert(offsetof(Pace, throttled_ns) == 24);
+static_assert(offsetof(Pace, ended_launches) == 32);
 
 static_assert(sizeof(Owner) == 16);
 static_assert(offsetof(Owner, identity) == 0);

@@ -297,8 +297,7 @@ TEST_F(Program, ContainersThatShareAGpuGetTheirWindows) {
   second.SetRunning(0, true);
   EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }))
       << "before anything is known of them";
-  EXPECT_TRUE(
-      Eventually([&] { return View(first).open_until_ns == region::kOpenInRounds; }));
+  EXPECT_TRUE(Eventually([&] { return View(first).open_until_ns == region::kOpenInRounds; }));
   KeepGpuBusy();
   EXPECT_TRUE(Eventually([&] { return View(first).HasEnd() && View(second).HasEnd(); }));
   EXPECT_TRUE(Eventually([&] {

@@ -218,6 +218,7 @@ TEST(Pacer, WhatTheAgentSaysIsNoWorkIsNotCharged) {
     const double share = RunFor(10 * kSecond, gpu, {&process});
     EXPECT_NEAR(share * permille / 1000, percent, 1.5) << permille;
     EXPECT_NEAR(1e-7 * static_cast<double>(pace.used_ns.load()) / 10, percent, 1.5) << permille;
+    EXPECT_NEAR(static_cast<double>(pace.ended_launches.load()), share * 1e3, 50) << permille;
   }
 }
 

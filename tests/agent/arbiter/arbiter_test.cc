@@ -16,7 +16,11 @@ constexpr std::uint64_t kUs = 1'000;
 constexpr std::uint64_t kMs = 1'000'000;
 
 TenantSeen Burst(std::uint64_t key, int percent) {
-  return {.key = key, .policy = Policy::kBurstShare, .percent = percent, .attached = true, .presses = true};
+  return {.key = key,
+          .policy = Policy::kBurstShare,
+          .percent = percent,
+          .attached = true,
+          .presses = true};
 }
 
 class ArbiterRules : public ::testing::Test {

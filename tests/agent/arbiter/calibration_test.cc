@@ -14,6 +14,8 @@ class Counting {
   explicit Counting(std::vector<unsigned> percents) : percents_(std::move(percents)) {
     used_.resize(percents_.size());
     told_.resize(percents_.size(), region::kAllWork);
+    rates_.resize(percents_.size(), 100);
+    launches_.resize(percents_.size());
   }
 
   /// For `ns`, while the GPU is busy so many percent of the time; looks each 10 ms.
@@ -23,7 +25,8 @@ class Counting {
       std::vector<Calibration::Count> counts;
       for (std::size_t i = 0; i < used_.size(); ++i) {
         used_[i] += 10 * kMs * percents_[i] / 100 * told_[i] / 1000;
-        counts.push_back({i + 1, used_[i]});
+        launches_[i] += 10 * rates_[i];
+        counts.push_back({i + 1, used_[i], launches_[i]});
       }
       calibration_.Look(now_, counts, open);
       for (std::size_t i = 0; i < used_.size(); ++i) told_[i] = calibration_.Tell(i + 1, open);
@@ -32,6 +35,8 @@ class Counting {
     }
   }
   void Count(std::size_t i, unsigned percent) { percents_[i] = percent; }
+  /// Launches in each millisecond; 100 if nothing is said.
+  void Launches(std::size_t i, std::uint64_t rate) { rates_[i] = rate; }
   void NobodyTellsHowBusyItIs(bool silent) { heard_ = !silent; }
   void Says(std::size_t i, std::uint64_t used_ns) { used_[i] = used_ns; }
   void BeginsAnew(std::size_t i) { used_[i] = 0; }
@@ -52,6 +57,8 @@ class Counting {
   std::vector<unsigned> percents_;
   std::vector<std::uint64_t> used_;
   std::vector<std::uint32_t> told_;
+  std::vector<std::uint64_t> rates_;
+  std::vector<std::uint64_t> launches_;
   std::uint64_t now_ = 10'000 * kMs;
   std::uint64_t busy_ns_ = 0;
   bool heard_ = true;
@@ -90,9 +97,34 @@ TEST(Calibration, AFewPercentTooMuchAreCorrected) {
 
 TEST(Calibration, ASideOfManyIsDividedByWhatTheyCount) {
   Counting two({60, 30});
+  two.Launches(1, 50);
   two.Pass(5'000 * kMs, 45);
   EXPECT_NEAR(two.Permille(0), 510, 20);
   EXPECT_NEAR(two.Permille(1), 510, 20);
+}
+
+TEST(Calibration, WhatIsTooMuchIsOfThoseThatLaunchMost) {
+  Counting two({60, 50});
+  two.Launches(0, 1);   // kernels of 0.6 ms: all of its 60 percent is work
+  two.Launches(1, 40);  // of 4 us: 16 percent
+  two.Pass(5'000 * kMs, 76);
+  EXPECT_GE(two.Permille(0), 980U);
+  EXPECT_NEAR(two.Permille(1), 340, 30);
+}
+
+TEST(Calibration, TwoThatKeepTheGpuBusyCountTheSameTimeAndAreNotCorrected) {
+  Counting two({100, 100});
+  for (const std::size_t i : {0, 1}) two.Launches(i, 1);
+  two.Pass(5'000 * kMs, 100);
+  EXPECT_EQ(two.Permille(0), 1000U);
+  EXPECT_EQ(two.Permille(1), 1000U);
+}
+
+TEST(Calibration, WhoTellsOfNoLaunchesIsNotCorrected) {
+  Counting one({50});  // a library of before
+  one.Launches(0, 0);
+  one.Pass(5'000 * kMs, 25);
+  EXPECT_EQ(one.Permille(0), 1000U);
 }
 
 TEST(Calibration, WhoTurnsToLongKernelsIsCountedInFullSoon) {
@@ -212,10 +244,12 @@ TEST(Calibration, AnIdleGpuTeachesNothing) {
   EXPECT_EQ(one.Permille(0), 1000U);
 }
 
-TEST(Calibration, CountsOfAScribblerAreBelievedUpToTheWholeGpu) {
+TEST(Calibration, AScribblerFreesNobodyOfMoreThanItsOwnLaunchesCost) {
   Counting two({50, 100'000});
+  two.Launches(0, 1);
+  two.Launches(1, 100'000'000);
   two.Pass(5'000 * kMs, 60);
-  EXPECT_GE(two.Permille(0), 350U) << "60 of 50 + 100";
+  EXPECT_GE(two.Permille(0), 970U);
 }
 
 TEST(Calibration, ARegionThatBeganAnewCountsFromThenOn) {

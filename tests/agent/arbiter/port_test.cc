@@ -91,10 +91,12 @@ TEST_F(Port, SeesWhatTheContainerWantsOfThatGpu) {
   region.Pace(1).used_ns.store(4711);
   region.Pace(1).throttled_ns.store(12);
   region.Pace(0).used_ns.store(1);
+  region.Pace(1).ended_launches.store(34);
   EXPECT_TRUE(After(kMs).held);
   EXPECT_FALSE(After(kMs).wanting);
   EXPECT_EQ(After(kMs).used_ns, 4711U);
   EXPECT_EQ(After(kMs).throttled_ns, 12U);
+  EXPECT_EQ(After(kMs).launches, 34U);
   region.SetWaiting(1, region::WaitsFor::kWindow);
   EXPECT_FALSE(After(kMs).held);
 }
@@ -104,8 +106,8 @@ TEST_F(Port, TellsTheContainerAndWritesNothingElse) {
   Attach(region);
   ASSERT_TRUE(After(0).attached);
   const std::string before = Contents(path());
-  ASSERT_TRUE(port_.Tell(
-      {.open_until_ns = now_ + kMs, .likely_open_ns = 7, .work_permille = 432}, now_));
+  ASSERT_TRUE(
+      port_.Tell({.open_until_ns = now_ + kMs, .likely_open_ns = 7, .work_permille = 432}, now_));
   const region::GrantView view = region::ReadGrant(region.Grant(1), now_);
   EXPECT_TRUE(view.valid && view.IsOpen(now_));
   EXPECT_EQ(view.open_until_ns, now_ + kMs);

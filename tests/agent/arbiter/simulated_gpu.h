@@ -66,6 +66,7 @@ class Container {
   }
   /// As its gate counts: while its work is under way.
   std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
+  std::uint64_t launches() const { return launches_; }
   /// Told when it goes on.
   std::uint64_t throttled_ns() const { return throttled_ns_; }
   bool held() const { return held_ && !running_; }
@@ -94,6 +95,7 @@ class Container {
       if (queue_.front().left_ns > 0) continue;
       latencies_ns_.push_back(now_ns_ - queue_.front().wanted_ns);
       queue_.pop_front();
+      ++launches_;
       idle_since_ns_ = now_ns_;
     }
     used_ns_ -= ns;
@@ -195,6 +197,7 @@ class Container {
   TenantGrant grant_;
   std::uint64_t used_ns_ = 0;
   double counted_ns_ = 0;
+  std::uint64_t launches_ = 0;
   std::uint64_t waited_ns_ = 0;
   std::uint64_t throttled_ns_ = 0;
   std::vector<std::uint64_t> latencies_ns_;
@@ -277,7 +280,9 @@ class SimulatedGpu {
   void Look() {
     const ArbiterMode mode = arbiter_.mode();
     std::vector<Calibration::Count> counts;
-    for (const Container& one : containers_) counts.push_back({one.key(), one.counted_ns()});
+    for (const Container& one : containers_) {
+      counts.push_back({one.key(), one.counted_ns(), one.launches()});
+    }
     calibration_.Look(now_ns_, counts, mode != ArbiterMode::kWindows);
     seen_.clear();
     for (std::size_t i = 0; i < containers_.size(); ++i) {
