@@ -27,7 +27,6 @@ constexpr std::uint64_t kMostLateNs = 200'000;
 constexpr std::uint64_t kLn2Permille = 693;
 constexpr std::uint64_t kSkipNapNs = 1'000'000;
 constexpr std::uint64_t kMostCredits = 4096;
-constexpr std::int64_t kLentPauses = 1;
 constexpr std::uint64_t kLongestNapNs = 20'000'000;
 /// How often a closed window is looked at.
 constexpr std::uint64_t kSoonNs = 100'000;
@@ -159,7 +158,7 @@ std::int64_t Pacer::UsableNs(std::uint64_t now_ns) const {
   constexpr std::int64_t kNoEnd = 3'600'000'000'000;
   std::int64_t usable = kNoEnd;
   if (law_.percent != 0) {
-    const std::int64_t lent = law_.HasEnd() ? kLentPauses * PauseNs() : 0;
+    const std::int64_t lent = law_.HasEnd() ? PauseNs() : 0;
     usable = region::UsableNs(region::CreditNs(pace_, law_.percent, now_ns) + lent, law_.percent);
   }
   if (!law_.HasEnd()) return usable;

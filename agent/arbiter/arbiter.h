@@ -19,6 +19,7 @@ namespace tessera::agent {
 inline constexpr std::uint64_t kWindowNs = 20'000'000;
 /// How long work may run on after its window before the next window opens beside it.
 inline constexpr std::uint64_t kPatienceNs = 100'000'000;
+
 /// One container on the GPU, as it was seen at one moment.
 struct TenantSeen {
   std::uint64_t key = 0;  ///< the same at each look; no two are equal

@@ -4,23 +4,25 @@
 
 #include <utility>
 
+#include "common/base/monotonic.h"
+
 namespace tessera::agent {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::uint64_t NowNs(clockid_t clock) {
+std::uint64_t RealUs() {
   timespec now = {};
-  clock_gettime(clock, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
 }
 
 Moment Now() {
-  const std::uint64_t before_ns = NowNs(CLOCK_MONOTONIC);
-  const std::uint64_t real_ns = NowNs(CLOCK_REALTIME);
-  const std::uint64_t after_ns = NowNs(CLOCK_MONOTONIC);
-  return {.real_us = real_ns / 1000, .monotonic_ns = before_ns + (after_ns - before_ns) / 2};
+  const std::uint64_t before_ns = NowNs();
+  const std::uint64_t real_us = RealUs();
+  const std::uint64_t after_ns = NowNs();
+  return {.real_us = real_us, .monotonic_ns = before_ns + (after_ns - before_ns) / 2};
 }
 
 }  // namespace
@@ -103,7 +105,7 @@ std::string BusyThread::Ask(const std::string& uuid, Gpu& gpu) {
   std::string trouble;
   if (!nvml_) nvml_ = UtilizationReader::Open(options_.library, trouble);
   if (!nvml_) return trouble;
-  auto answer = nvml_->Since(uuid, gpu.series.AskSince(Now().real_us));
+  auto answer = nvml_->Since(uuid, gpu.series.AskSince(RealUs()));
   if (!answer.trouble.empty()) return std::move(answer.trouble);
   const auto samples = gpu.series.Take(answer.samples, Now());
   if (!samples.empty()) sink_(uuid, samples);
@@ -115,7 +117,7 @@ void BusyThread::ComplainOnce(const std::string& uuid, const std::string& troubl
 }
 
 void BusyThread::WriteRatios() {
-  const std::uint64_t now_ns = NowNs(CLOCK_MONOTONIC);
+  const std::uint64_t now_ns = NowNs();
   std::map<std::string, Ratio> ratios;
   for (const auto& [uuid, gpu] : gpus_) {
     if (const auto ratio = gpu.series.LastSecond(now_ns)) {
