@@ -5,13 +5,14 @@ import struct
 import time
 
 from container import GPUS, PROGRAMS, Container
+from steady import Steady
 
 PACE_AT = 64 + 80
 DEMAND_AT, GRANT_AT, LANES_AT = 64 + 128, 64 + 192, 6208
 OPEN_FOR_ALL, OPEN_IN_ROUNDS = (1 << 64) - 1, (1 << 64) - 2
 
 
-class Gate(Container):
+class Gate(Steady, Container):
     def tenant(self, percent, *args, policy="fixed-share", seconds=2, kernel_us=500, gpus=1, **env):
         env.setdefault("limits", f"v1 {policy} " + " ".join(f"{uuid}:64:{percent}" for uuid in GPUS[:gpus]))
         return self.start([f"{PROGRAMS}/share", "--seconds", str(seconds), "--kernel-us", str(kernel_us),

@@ -13,12 +13,13 @@ import time
 import unittest
 
 from container import BUILD, GPUS, PROGRAMS, Container
+from steady import Steady
 
 ARBITER = f"{BUILD}/tests/gpu/arbiter"
 DEMAND_AT = 64 + 128
 
 
-class Tenants(Container):
+class Tenants(Steady, Container):
     def folder_of(self, name):
         path = self.path(f"region-{name}")
         os.makedirs(path, exist_ok=True)
