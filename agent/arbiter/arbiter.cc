@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/arbiter/accounts.h"
+
 namespace tessera::agent {
 namespace {
 
@@ -17,6 +19,9 @@ constexpr std::uint64_t kStartNs = 5'000'000;
 constexpr std::uint64_t kUncheckedNs = 1'000'000'000;
 constexpr std::uint64_t kFirstDoubtNs = 20'000'000;
 constexpr unsigned kMostDoublings = 6;  // 1.3 s
+/// Whoever comes back from a pause leaves the holder of the window so much, and where somebody may
+/// come back the holder's gate is opened for no longer at a time.
+constexpr std::uint64_t kStretchNs = 4'000'000;
 
 // How soon to look again.
 constexpr std::uint64_t kHandOverLookNs = 100'000;
@@ -30,9 +35,12 @@ constexpr std::uint64_t kIdleLookNs = 20'000'000;
 const std::vector<TenantGrant>& Arbiter::Step(std::uint64_t now_ns,
                                               std::span<const TenantSeen> seen) {
   Match(now_ns, seen);
-  SetWeights();
-  Charge(now_ns);
   const ArbiterMode before = mode();
+  SetWeights(rows_);
+  // Longer than this nobody was watched.
+  const std::uint64_t elapsed_ns = std::min(now_ns - last_step_ns_, region::kGrantLifeNs);
+  Charge(rows_, {.ns = elapsed_ns, .windows = before == ArbiterMode::kWindows, .holder = holder_},
+         kWindowNs);
   mode_.Choose(now_ns, Contenders(now_ns));
   // After a break of the agent's own the containers have gone by themselves (kGrantLifeNs).
   const bool broken = now_ns - last_step_ns_ >= region::kGrantLifeNs;
@@ -64,59 +72,11 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
     tenant.seen = one;
     tenant.round = round_;
     if (tenant.active()) tenant.last_active_ns = now_ns;
+    if (tenant.active()) tenant.pauses.End(now_ns);
     rows_.push_back(&tenant);
   }
   if (holder_ != nullptr && (holder_->round != round_ || !holder_->seen.attached)) Close(now_ns);
   std::erase_if(tenants_, [&](const auto& entry) { return entry.second.round != round_; });
-}
-
-void Arbiter::SetWeights() {
-  int guaranteed = 0;
-  int without = 0;
-  for (const Tenant* tenant : rows_) {
-    if (tenant->best_effort()) continue;
-    guaranteed += tenant->seen.percent;
-    without += tenant->seen.percent == 0 ? 1 : 0;
-  }
-  const int rest = without == 0 ? 0 : std::max(1, (100 - guaranteed) / without);
-  for (Tenant* tenant : rows_) {
-    const int percent = tenant->seen.percent;
-    tenant->share.weight = percent > 0 ? percent : tenant->best_effort() ? 1 : rest;
-  }
-}
-
-/// Time costs those that run, in equal parts: work of two that overlaps costs each half. The holder
-/// of a window that others wait for pays whether it says that it runs or not. While gates are open
-/// nobody is kept from anything, and it costs nothing.
-bool Arbiter::Pays(const Tenant& tenant) const {
-  if (!tenant.seen.attached || mode() != ArbiterMode::kWindows) return false;
-  if (tenant.seen.running) return true;
-  return &tenant == holder_ && std::any_of(rows_.begin(), rows_.end(), [&](const Tenant* other) {
-    return other != &tenant && other->seen.attached && other->seen.wanting;
-  });
-}
-
-void Arbiter::Charge(std::uint64_t now_ns) {
-  // Longer than this nobody was watched.
-  const std::uint64_t elapsed = std::min(now_ns - last_step_ns_, region::kGrantLifeNs);
-  const auto elapsed_ns = static_cast<double>(elapsed);
-  const bool windows = mode() == ArbiterMode::kWindows;
-  const auto paying = std::count_if(rows_.begin(), rows_.end(),
-                                    [&](const Tenant* tenant) { return Pays(*tenant); });
-  for (const bool best_effort : {false, true}) {
-    uses_.clear();
-    for (Tenant* tenant : rows_) {
-      if (tenant->best_effort() != best_effort) continue;
-      const double charge = Pays(*tenant) ? elapsed_ns / static_cast<double>(paying) : 0;
-      const bool active = windows && tenant->active() && tenant->believed();
-      uses_.push_back({.share = &tenant->share, .charged_ns = charge, .active = active});
-      if (!windows) continue;
-      tenant->totals.charged_ns += static_cast<std::uint64_t>(charge);
-      const bool waits = tenant->active() && !tenant->seen.running;
-      if (waits && tenant != holder_) tenant->totals.waited_ns += elapsed;
-    }
-    Settle(uses_, elapsed_ns, static_cast<double>(kWindowNs));
-  }
 }
 
 ModeChooser::Seen Arbiter::Contenders(std::uint64_t now_ns) const {
@@ -150,36 +110,68 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
   }
   holder_ran_ = holder_ran_ || holder_->seen.running;
   if (holder_->seen.running) holder_->doubts = 0;
-  if (holder_->active()) {
+  if (!holder_->active()) {
+    if (quiet_since_ns_ == 0) quiet_since_ns_ = now_ns;
+  } else if (quiet_since_ns_ != 0) {
+    holder_->pauses.TooShort();
     quiet_since_ns_ = 0;
-  } else if (quiet_since_ns_ == 0) {
-    quiet_since_ns_ = now_ns;
   }
   const Tenant* const next = Next(now_ns);
   if (HasToEnd(now_ns, next)) {
     Close(now_ns);
-    return;
+  } else if (until_ns_ - now_ns <= kNearEndNs) {
+    Prolong(now_ns, next);
   }
-  const std::uint64_t left = until_ns_ - now_ns;
-  if (left > kNearEndNs) return;
-  const double ahead = holder_->share.ahead_ns + static_cast<double>(left) / holder_->share.weight;
-  const bool same_class = next != nullptr && next->best_effort() == holder_->best_effort();
-  const bool first =
-      next == nullptr || (same_class ? ahead < next->share.ahead_ns : next->best_effort());
-  const bool checked = next == nullptr || until_ns_ - opened_ns_ < kUncheckedNs;
-  if (!first || !checked) return;
-  until_ns_ += kWindowNs;
-  ++windows_total_;
 }
 
 bool Arbiter::HasToEnd(std::uint64_t now_ns, const Tenant* next) {
   if (next == nullptr) return false;
   if (holder_->best_effort() && !next->best_effort()) return true;
-  if (quiet_since_ns_ != 0) return now_ns - quiet_since_ns_ >= kGiveUpNs;
+  if (quiet_since_ns_ != 0) return GivesUp(now_ns);
+  if (MayInterrupt(*next) && now_ns - opened_ns_ >= kStretchNs) return true;
   if (holder_ran_ || now_ns - opened_ns_ < kStartNs) return false;
   holder_->doubted_until_ns = now_ns + (kFirstDoubtNs << holder_->doubts);
   holder_->doubts = std::min(holder_->doubts + 1, kMostDoublings);
   return true;
+}
+
+/// Others want the GPU, and the holder has nothing to do. If it has not said that it did anything,
+/// it is no reason to let it in earlier the next time.
+bool Arbiter::GivesUp(std::uint64_t now_ns) {
+  if (!holder_->pauses.AreLong() && now_ns - quiet_since_ns_ < kGiveUpNs) return false;
+  if (holder_ran_) holder_->pauses.Begin(quiet_since_ns_);
+  return true;
+}
+
+/// It gave its last window up, and is behind.
+bool Arbiter::MayInterrupt(const Tenant& next) const {
+  return next.pauses.woke() && next.best_effort() == holder_->best_effort() &&
+         next.share.ahead_ns < holder_->share.ahead_ns;
+}
+
+void Arbiter::Prolong(std::uint64_t now_ns, const Tenant* next) {
+  if (next != nullptr && MayInterrupt(*next)) return;
+  const std::uint64_t left = window_until_ns_ - now_ns;
+  if (left <= kNearEndNs) {
+    const double ahead =
+        holder_->share.ahead_ns + static_cast<double>(left) / holder_->share.weight;
+    const bool same_class = next != nullptr && next->best_effort() == holder_->best_effort();
+    const bool first =
+        next == nullptr || (same_class ? ahead < next->share.ahead_ns : next->best_effort());
+    const bool checked = next == nullptr || window_until_ns_ - opened_ns_ < kUncheckedNs;
+    if (!first || !checked) return;
+    window_until_ns_ += kWindowNs;
+    ++windows_total_;
+  }
+  SetGateEnd(until_ns_);
+}
+
+void Arbiter::SetGateEnd(std::uint64_t from_ns) {
+  const bool in_stretches = std::any_of(rows_.begin(), rows_.end(), [&](const Tenant* tenant) {
+    return tenant != holder_ && tenant->pauses.MayEndSoon(from_ns) &&
+           (!tenant->best_effort() || holder_->best_effort());
+  });
+  until_ns_ = in_stretches ? std::min(from_ns + kStretchNs, window_until_ns_) : window_until_ns_;
 }
 
 void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
@@ -190,9 +182,11 @@ void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
   }
   holder_ = &next;
   opened_ns_ = now_ns;
-  until_ns_ = now_ns + kWindowNs;
+  window_until_ns_ = now_ns + kWindowNs;
   quiet_since_ns_ = 0;
   holder_ran_ = false;
+  next.pauses.Served();
+  SetGateEnd(now_ns);
   ++windows_total_;
 }
 
@@ -219,7 +213,7 @@ bool Arbiter::OthersRun(const Tenant& next, std::uint64_t now_ns) const {
   });
 }
 
-Arbiter::Tenant* Arbiter::Next(std::uint64_t now_ns) {
+Tenant* Arbiter::Next(std::uint64_t now_ns) {
   const auto before = [](const Tenant& a, const Tenant& b) {
     if (a.best_effort() != b.best_effort()) return b.best_effort();
     if (a.share.ahead_ns != b.share.ahead_ns) return a.share.ahead_ns < b.share.ahead_ns;

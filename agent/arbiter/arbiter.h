@@ -5,9 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "agent/arbiter/fair_shares.h"
 #include "agent/arbiter/mode.h"
-#include "interceptor/region/grant.h"
+#include "agent/arbiter/tenant.h"
 
 /// Who of the containers that share a GPU may use it when: disjoint, work-conserving windows by
 /// weighted fair queueing. Pure: the caller looks and writes. README.md has the rules and their
@@ -19,33 +18,6 @@ namespace tessera::agent {
 inline constexpr std::uint64_t kWindowNs = 20'000'000;
 /// How long work may run on after its window before the next window opens beside it.
 inline constexpr std::uint64_t kPatienceNs = 100'000'000;
-
-/// One container on the GPU, as it was seen at one moment.
-struct TenantSeen {
-  std::uint64_t key = 0;  ///< the same at each look; no two are equal
-  region::Policy policy = region::Policy::kFixedShare;
-  int percent = 0;        ///< as the scheduler assigned it; 0: no share
-  bool attached = false;  ///< it has a region that can be read and written
-  bool wanting = false;   ///< as its region says (grant.h)
-  bool running = false;   ///< likewise
-  /// It keeps the GPU busy for as long as it may (Pressure).
-  bool presses = false;
-};
-
-/// What a container is to be told, see grant.h.
-struct TenantGrant {
-  std::uint64_t open_until_ns = 0;
-  std::uint64_t likely_open_ns = 0;
-  std::uint32_t work_permille = region::kAllWork;  ///< not the arbiter's: Calibration
-
-  bool operator==(const TenantGrant&) const = default;
-};
-
-/// What a container has had while windows were handed out; grows only.
-struct TenantTotals {
-  std::uint64_t charged_ns = 0;
-  std::uint64_t waited_ns = 0;  ///< wanted, and nothing of it ran
-};
 
 /// The arbiter of one GPU.
 ///
@@ -73,33 +45,17 @@ class Arbiter {
   const TenantTotals* TotalsOf(std::uint64_t key) const;
 
  private:
-  struct Tenant {
-    TenantSeen seen;
-    FairShare share;
-    TenantTotals totals;
-    std::uint64_t last_active_ns = 0;
-    std::uint64_t closed_ns = 0;  ///< when its last window ended
-    /// It wanted, was let in and did nothing: not believed until then.
-    std::uint64_t doubted_until_ns = 0;
-    unsigned doubts = 0;
-    bool overran = false;     ///< and was counted for it
-    std::uint64_t round = 0;  ///< of the step that saw it
-
-    bool active() const { return seen.attached && (seen.wanting || seen.running); }
-    /// False: it wanted, was let in and has done nothing since. It is stopped, or lies: then it
-    /// neither presses nor saves up what it does not use.
-    bool believed() const { return doubts == 0 || seen.running; }
-    bool best_effort() const { return seen.policy == region::Policy::kBestEffort; }
-  };
-
   void Match(std::uint64_t now_ns, std::span<const TenantSeen> seen);
-  void SetWeights();
-  void Charge(std::uint64_t now_ns);
-  bool Pays(const Tenant& tenant) const;
   ModeChooser::Seen Contenders(std::uint64_t now_ns) const;
   void HandOut(std::uint64_t now_ns);
   void TendWindow(std::uint64_t now_ns);
   bool HasToEnd(std::uint64_t now_ns, const Tenant* next);
+  bool GivesUp(std::uint64_t now_ns);
+  bool MayInterrupt(const Tenant& next) const;
+  void Prolong(std::uint64_t now_ns, const Tenant* next);
+  /// The gate of the holder is open until the window's end, or a shorter time where somebody may
+  /// soon interrupt it: what it has queued by then is waited for.
+  void SetGateEnd(std::uint64_t from_ns);
   void Open(std::uint64_t now_ns, Tenant& next);
   void Close(std::uint64_t at_ns);
   void CloseAll(std::uint64_t now_ns);
@@ -113,14 +69,14 @@ class Arbiter {
   std::map<std::uint64_t, Tenant> tenants_;
   std::vector<Tenant*> rows_;  ///< in the order of the last step's `seen`
   std::vector<TenantGrant> grants_;
-  std::vector<ShareUse> uses_;
   ModeChooser mode_;
   std::uint64_t round_ = 0;
   std::uint64_t last_step_ns_ = 0;
   std::uint64_t look_at_ns_ = 0;
 
-  Tenant* holder_ = nullptr;    ///< whose window is open
-  std::uint64_t until_ns_ = 0;  ///< its end, or the last one's
+  Tenant* holder_ = nullptr;           ///< whose window is open
+  std::uint64_t until_ns_ = 0;         ///< until when its gate is open, or the last one's was
+  std::uint64_t window_until_ns_ = 0;  ///< when its window ends, at the latest
   std::uint64_t opened_ns_ = 0;
   std::uint64_t quiet_since_ns_ = 0;  ///< the holder neither runs nor wants; 0: it does
   bool holder_ran_ = false;           ///< in this window

@@ -255,6 +255,109 @@ TEST_F(ArbiterRules, BestEffortNeverInterruptsOthers) {
   EXPECT_TRUE(IsOpen(1));
 }
 
+class ArbiterPauses : public ArbiterRules {
+ protected:
+  /// 0 works in its window and gives it up, and 1 has the next one.
+  void WorkAndPause() {
+    Want(0, false, true);
+    Pass(3 * kMs);
+    Want(0, false, false);
+    Pass(2 * kMs);
+    After(10 * kUs);
+    ASSERT_TRUE(IsOpen(1));
+    opened_ = now_;
+    Want(1, false, true);
+  }
+  /// 0 waits for a whole window of 1, and does the same again: it is behind its share.
+  void FallBehind() {
+    Contend();
+    WorkAndPause();
+    Want(0, true, false);
+    Pass(kWindowNs);
+    Want(1, true, false);
+    Pass(2 * kMs);
+    ASSERT_TRUE(IsOpen(0));
+    WorkAndPause();
+  }
+  std::uint64_t opened_ = 0;
+};
+
+TEST_F(ArbiterPauses, WhoComesBackIsLetInAfterAStretch) {
+  FallBehind();
+  EXPECT_EQ(grants_[1].open_until_ns, opened_ + 4 * kMs);
+  After(kMs);
+  Want(0, true, false);
+  After(2 * kMs);
+  EXPECT_TRUE(IsOpen(1));
+  After(kMs);
+  EXPECT_FALSE(IsOpen(0) || IsOpen(1));
+  EXPECT_EQ(arbiter_.look_at_ns(), now_);
+  Want(1, true, false);
+  After(10 * kUs);
+  EXPECT_TRUE(IsOpen(0));
+  EXPECT_EQ(grants_[0].open_until_ns, now_ + kWindowNs) << "the other does not pause";
+}
+
+TEST_F(ArbiterPauses, WhoComesBackAheadOfItsShareWaitsUntilItIsBehind) {
+  Contend();
+  WorkAndPause();
+  After(kMs);
+  Want(0, true, false);
+  Pass(4 * kMs);
+  EXPECT_TRUE(IsOpen(1)) << "0 had more than 4 ms before";
+  Pass(4 * kMs);
+  EXPECT_FALSE(IsOpen(1));
+}
+
+TEST_F(ArbiterPauses, WhoWasInterruptedDoesNotInterrupt) {
+  FallBehind();
+  After(kMs);
+  Want(0, true, false);
+  Pass(3 * kMs);
+  Want(1, true, false);
+  After(10 * kUs);
+  ASSERT_TRUE(IsOpen(0));
+  Want(0, false, true);
+  Pass(kWindowNs - 2 * kMs);
+  EXPECT_TRUE(IsOpen(0));
+}
+
+TEST_F(ArbiterPauses, AWindowThatMayBeInterruptedGoesOnWithoutABreak) {
+  FallBehind();
+  const std::uint64_t windows = arbiter_.windows_total();
+  while (now_ < opened_ + kWindowNs - 2 * kMs) {
+    After(std::min(arbiter_.look_at_ns() - now_, kMs));
+    ASSERT_TRUE(IsOpen(1));
+    EXPECT_LE(grants_[1].open_until_ns, now_ + 5 * kMs);
+  }
+  EXPECT_EQ(arbiter_.windows_total(), windows);
+  EXPECT_EQ(grants_[1].open_until_ns, opened_ + kWindowNs);
+}
+
+TEST_F(ArbiterPauses, WhoIsAwayForLongIsNotExpected) {
+  FallBehind();
+  Pass(100 * kMs);
+  Want(1, false, false);
+  Pass(2 * kMs);
+  Want(1, false, true);
+  Pass(kWindowNs);
+  EXPECT_GT(grants_[1].open_until_ns, now_ + 5 * kMs);
+}
+
+TEST_F(ArbiterRules, WhoIsNeverSeenAtWorkDoesNotInterrupt) {
+  Contend();
+  Want(0, false, false);
+  Pass(2 * kMs);
+  After(10 * kUs);
+  ASSERT_TRUE(IsOpen(1));
+  Want(1, false, true);
+  EXPECT_EQ(grants_[1].open_until_ns, now_ + kWindowNs);
+  After(kMs);
+  Want(0, true, false);
+  Pass(10 * kMs);
+  EXPECT_TRUE(IsOpen(1));
+}
+
 TEST_F(ArbiterRules, WhoHasNoRegionIsToldNothingThatCounts) {
   Contend();
   tenants_.push_back(Burst(3, 20));

@@ -161,7 +161,9 @@ class Container {
   void LetThrough() {
     const std::uint64_t queued = queue_.size() * habits_.kernel_ns;
     if (queued <= std::max(kMs, habits_.kernel_ns)) {
-      credit_ns_ = static_cast<std::int64_t>(std::min(4 * kMs, grant_.open_until_ns - now_ns_));
+      const std::uint64_t window = std::min(kSecond, grant_.open_until_ns - now_ns_) + kMs;
+      credit_ns_ =
+          static_cast<std::int64_t>(window > queued ? std::min(4 * kMs, window - queued) : 0);
     }
     while (!pending_.empty() && credit_ns_ > 0) {
       throttled_ns_ += std::exchange(waited_ns_, 0);
