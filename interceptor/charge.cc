@@ -5,6 +5,7 @@
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
 #include "interceptor/graph_needs.h"
+#include "interceptor/hot.h"
 #include "interceptor/overhead.h"
 
 namespace tessera {
@@ -26,7 +27,7 @@ struct alignas(64) Known {
   std::atomic<int> device_count = 0;
   std::atomic<int> index_of[kCachedDevices] = {};
 };
-constinit Known known;
+[[TESSERA_HOT]] constinit Known known;
 
 bool AskUuid(CUdevice device, CUuuid& uuid) {
   return Real().cuDeviceGetUuid_v2(&uuid, device) == CUDA_SUCCESS ||
@@ -79,7 +80,7 @@ bool IsDefaultStream(CUstream stream) {
 }  // namespace
 
 namespace ledgers {
-constinit Ledger memory;
+[[TESSERA_HOT]] constinit Ledger memory;
 }  // namespace ledgers
 
 Ledger& ArrayLedger() { return arrays; }
@@ -101,6 +102,15 @@ Place DevicePlace(CUdevice device) {
   const session::DeviceIndex index = IndexOf(device);
   if (index == kNoOrdinal) return {.result = CUDA_ERROR_INVALID_DEVICE};
   return {.device = index, .ordinal = device};
+}
+
+Place CurrentDevicePlace() {
+  CUdevice device = 0;
+  if (!IsOnlyDevice()) {
+    const CUresult result = Real().cuCtxGetDevice(&device);
+    if (result != CUDA_SUCCESS) return {.result = result};
+  }
+  return DevicePlace(device);
 }
 
 Place CurrentPlace() {

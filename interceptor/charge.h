@@ -22,6 +22,8 @@ struct Place {
 /// Of the thread's current context. The driver's own error if there is none;
 /// CUDA_ERROR_NOT_PERMITTED if the container has no valid limits.
 [[gnu::hot]] Place CurrentPlace();
+/// The device of the thread's current context, without the context. REQUIRES: the thread has one.
+[[gnu::hot]] Place CurrentDevicePlace();
 /// Of a stream's context; the current one's for the default streams.
 Place StreamPlace(CUstream stream);
 [[gnu::hot]] Place DevicePlace(CUdevice device);

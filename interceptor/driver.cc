@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "interceptor/glibc.h"
+#include "interceptor/hot.h"
 
 namespace tessera {
 namespace {
@@ -74,7 +75,7 @@ void LoadNvml() {
 }  // namespace
 
 namespace driver_state {
-constinit Next next;
+[[TESSERA_HOT]] constinit Next next;
 constinit Driver itself;
 void Load() { pthread_once(&driver_once, LoadDriver); }
 }  // namespace driver_state

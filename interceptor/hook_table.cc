@@ -11,8 +11,7 @@ namespace {
 
 enum class Stream { Legacy, PerThread };
 
-/// Which names may be hooked: a bit for the hash of each. Most names that programs look up are not
-/// ours, and comparing them with every row would cost more than the look-up itself.
+/// Which names may be hooked: a bit for the hash of each.
 class NameFilter {
  public:
   constexpr NameFilter() {
@@ -57,6 +56,8 @@ void* Newest(std::string_view name, int cuda_version, Stream stream) {
 }
 
 }  // namespace
+
+bool MayBeHooked(std::string_view name) { return kHooked.MayHave(name); }
 
 void* FindHook(std::string_view symbol) {
   if (!kHooked.MayHave(symbol)) return nullptr;

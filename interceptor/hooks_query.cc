@@ -24,7 +24,7 @@ Size Total(Size card, const session::Usage& usage) {
 /// What the driver said of the card, cut down to the container's share. Either pointer may be null.
 template <typename Size>
 CUresult TellShare(Size* free, Size* total) {
-  const Place place = CurrentPlace();
+  const Place place = CurrentDevicePlace();
   if (place.result != CUDA_SUCCESS) return place.result;
   const session::Usage usage = session::UsageOf(place.device);
   const std::uint64_t left = usage.limit_bytes - std::min(usage.used_bytes, usage.limit_bytes);
@@ -58,6 +58,7 @@ CUresult cuMemGetInfo(unsigned int* free, unsigned int* total) {
 
 [[gnu::hot]] CUresult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   const HookScope scope;
+  session::Prefetch();
   const CUresult result = scope.real().cuMemGetInfo_v2(free, total);
   return scope.nested() || result != CUDA_SUCCESS ? result : TellShare(free, total);
 }

@@ -33,18 +33,24 @@ bool IsLaterVariant(const char* base, const void* function) {
   return later;
 }
 
-/// Puts our function in the place of the one that the driver found. The driver has checked the
-/// arguments, and its status stands.
+/// Our function in the place of the one that the driver found, or null.
+[[gnu::noinline]] void* HookInPlaceOf(const void* function, const char* symbol, int cuda_version,
+                                      cuuint64_t flags) {
+  void* hook = FindHookFor(symbol, cuda_version, flags);
+  if (hook == nullptr) hook = FindHook(symbol);
+  if (hook == nullptr) return nullptr;
+  return cuda_version > kKnownVersion && IsLaterVariant(symbol, function) ? nullptr : hook;
+}
+
+/// The driver has checked the arguments, and its status stands.
 CUresult Redirect(CUresult result, const char* symbol, void** function, int cuda_version,
                   cuuint64_t flags) {
   if (result != CUDA_SUCCESS || symbol == nullptr || function == nullptr || *function == nullptr) {
     return result;
   }
-  void* hook = FindHookFor(symbol, cuda_version, flags);
-  if (hook == nullptr) hook = FindHook(symbol);
-  if (hook == nullptr) return result;
-  if (cuda_version > kKnownVersion && IsLaterVariant(symbol, *function)) return result;
-  *function = hook;
+  if (!MayBeHooked(symbol)) [[likely]]
+    return result;
+  if (void* hook = HookInPlaceOf(*function, symbol, cuda_version, flags)) *function = hook;
   return result;
 }
 

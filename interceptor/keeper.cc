@@ -6,6 +6,7 @@
 
 #include "common/base/monotonic.h"
 #include "interceptor/contexts.h"
+#include "interceptor/current_limits.h"
 
 namespace tessera::gate {
 
@@ -68,6 +69,12 @@ std::uint64_t Keeper::Launched() const {
   return session::LaunchesOf(device_) - gate_.captured.load();
 }
 
+/// For a knock. In the meantime nothing else is done, and soon the limits are looked at.
+void Keeper::Wait(std::uint32_t seen, std::uint64_t ns) {
+  const current_limits::Watch watch;
+  FutexWait(gate_.knocks, seen, std::min(ns, kLookNs));
+}
+
 void Keeper::SetWaiting(WaitsFor what) { session::SetWaiting(device_, what); }
 void Keeper::SetRunning(bool on) { session::SetRunning(device_, on); }
 
@@ -107,7 +114,7 @@ void Keeper::KeepOpen() {
   if (!active && state != State::kResting) Show(State::kResting, kUnlimited);
   WakeWaiters();
   const std::uint64_t look = law_.arbitrated ? kFreeLookNs : kNoAgentLookNs;
-  FutexWait(gate_.knocks, seen, active ? look : kLookNs);
+  Wait(seen, active ? look : kLookNs);
 }
 
 /// A law begins. What runs on the GPU is not known, but that something may, however long ago the
@@ -132,7 +139,7 @@ void Keeper::Rest() {
   const bool waited_for = law_.HasEnd() && gate_.waiting.load() != 0;
   SetWaiting(waited_for ? WaitsFor::kWindow : WaitsFor::kNothing);
   if (gate_.state.load() == State::kResting) {
-    FutexWait(gate_.knocks, seen, law_.HasEnd() ? kWindowLookNs : kLookNs);
+    Wait(seen, law_.HasEnd() ? kWindowLookNs : kLookNs);
   }
   Look();
   // Whoever has changed the state has knocked by now, or was ended before he could.
@@ -165,9 +172,9 @@ void Keeper::Pause() {
   SetWaiting(waited_for ? what : WaitsFor::kNothing);
   const std::uint64_t now = NowNs();
   if (step_.for_window && !waited_for) {
-    FutexWait(gate_.knocks, seen, kLookNs);
+    Wait(seen, kLookNs);
   } else if (step_.until_ns > now) {
-    FutexWait(gate_.knocks, seen, std::min(step_.until_ns - now, kLookNs));
+    Wait(seen, step_.until_ns - now);
   }
   Look();
   step_ = pacer_.Paused(NowNs());

@@ -19,6 +19,7 @@ class Keeper {
 
  private:
   void Look();
+  void Wait(std::uint32_t seen, std::uint64_t ns);
   void KeepOpen();
   void LeaveOpen();
   void Rest();

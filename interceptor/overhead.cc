@@ -6,13 +6,13 @@
 
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
+#include "interceptor/hot.h"
 
 namespace tessera {
 namespace {
 
 constinit Ledger contexts;
 constinit Ledger greens;
-constinit std::atomic<unsigned int> green_count = 0;
 
 constexpr unsigned int kMaxListed = 256;
 
@@ -33,6 +33,10 @@ bool AskOwn(nvmlDevice_t device, std::uint64_t& bytes) {
 }
 
 }  // namespace
+
+namespace greens_known {
+[[TESSERA_HOT_WORD]] constinit std::atomic<unsigned int> count = 0;
+}  // namespace greens_known
 
 DeviceBytes AskNvml(session::DeviceIndex index) {
   DeviceBytes answer;
@@ -88,24 +92,23 @@ bool RememberGreen(CUcontext shown, CUdevice ordinal, CUcontext home) {
   Charge replaced;
   const Charge entry = {.references = static_cast<std::uint32_t>(ordinal), .owner = KeyOf(home)};
   if (!greens.Insert(KeyOf(shown), entry, replaced)) return false;
-  green_count.fetch_add(1, std::memory_order_relaxed);
+  greens_known::count.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
 void ForgetGreen(CUcontext shown) {
   Charge entry;
-  if (greens.Take(KeyOf(shown), entry)) green_count.fetch_sub(1, std::memory_order_relaxed);
+  if (greens.Take(KeyOf(shown), entry)) greens_known::count.fetch_sub(1, std::memory_order_relaxed);
 }
 
-CUcontext HomeOf(CUcontext context) {
+CUcontext greens_known::HomeOf(CUcontext context) {
   Charge entry;
-  if (green_count.load(std::memory_order_relaxed) == 0) return context;
   return greens.Find(KeyOf(context), entry) ? reinterpret_cast<CUcontext>(entry.owner) : context;
 }
 
 bool IsGreen(CUcontext context, CUdevice& ordinal) {
   Charge entry;
-  if (green_count.load(std::memory_order_relaxed) == 0) return false;
+  if (greens_known::count.load(std::memory_order_relaxed) == 0) return false;
   if (!greens.Find(KeyOf(context), entry)) return false;
   ordinal = static_cast<CUdevice>(entry.references);
   return true;
@@ -114,7 +117,7 @@ bool IsGreen(CUcontext context, CUdevice& ordinal) {
 void ForgetContextsAfterFork() {
   contexts.ForgetAfterFork();
   greens.ForgetAfterFork();
-  green_count.store(0, std::memory_order_relaxed);
+  greens_known::count.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace tessera

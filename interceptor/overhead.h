@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "common/abi/cuda_more.h"
@@ -50,8 +51,15 @@ void KeepForPrimary(CUcontext primary, session::DeviceIndex device, std::uint64_
 /// is current. False: no memory to remember it.
 bool RememberGreen(CUcontext shown, CUdevice ordinal, CUcontext home);
 void ForgetGreen(CUcontext shown);
+namespace greens_known {
+[[gnu::visibility("hidden")]] extern constinit std::atomic<unsigned int> count;
+[[gnu::cold]] CUcontext HomeOf(CUcontext context);
+}  // namespace greens_known
 /// The context that memory belongs to while this one is current. Any context; cheap.
-CUcontext HomeOf(CUcontext context);
+inline CUcontext HomeOf(CUcontext context) {
+  const bool any = greens_known::count.load(std::memory_order_relaxed) != 0;
+  return any ? greens_known::HomeOf(context) : context;
+}
 /// True if it is a green one: its device.
 bool IsGreen(CUcontext context, CUdevice& ordinal);
 

@@ -9,8 +9,10 @@
 #include <atomic>
 
 #include "common/contract/names.h"
+#include "interceptor/current_limits.h"
 #include "interceptor/fork.h"
 #include "interceptor/glibc.h"
+#include "interceptor/hot.h"
 #include "interceptor/limits_source.h"
 #include "interceptor/pool_account.h"
 #include "interceptor/region/lock.h"
@@ -20,44 +22,19 @@
 namespace tessera {
 namespace {
 
-constinit Limits limits;  ///< as they were when the session started: which GPUs, in which order
-constinit std::atomic<std::uint32_t> cores_percent[region::kMaxDevices] = {};
-constinit LimitsSource source;  ///< guarded by resize_mutex once the session runs
 constinit std::atomic<std::uint64_t> reaped_ms =
     0;  ///< when a query last looked for dead processes
 
-/// What every allocation and query looks at, in one cache line for the first GPUs.
-struct alignas(64) Often {
-  std::atomic<time_t> looked_at = 0;    ///< the second of the last look at the file
-  std::atomic<bool> resizable = false;  ///< there is a file to follow
-  /// In bytes, as they are now.
-  struct Limit {
-    std::atomic<std::uint64_t> memory = 0;
-    std::atomic<std::uint64_t> host = 0;
-  };
-  Limit limits[region::kMaxDevices];
-};
-constinit Often often;
-
 constinit pthread_mutex_t resize_mutex = PTHREAD_MUTEX_INITIALIZER;
-constinit region::Region shared;
+[[TESSERA_HOT]] constinit region::Region shared;
 constinit pthread_once_t once = PTHREAD_ONCE_INIT;
-constinit std::atomic<bool> tracing = false;
-
-void TakeNumbers(const Limits& from) {
-  for (std::size_t i = 0; i < from.count; ++i) {
-    often.limits[i].memory.store(from.devices[i].limit_bytes, std::memory_order_relaxed);
-    often.limits[i].host.store(from.devices[i].host_bytes, std::memory_order_relaxed);
-    cores_percent[i].store(from.devices[i].cores_percent, std::memory_order_relaxed);
-  }
-}
+[[TESSERA_HOT_WORD]] constinit std::atomic<bool> tracing = false;
 
 const char* StartSession() {
-  if (const char* problem = LoadLimits(limits, source)) return problem;
-  TakeNumbers(limits);
-  often.resizable.store(source.path[0] != '\0', std::memory_order_relaxed);
+  if (const char* problem = current_limits::Load()) return problem;
   const char* directory = FindRegionDirectory();
   if (directory == nullptr) return "there is no region folder and TESSERA_REGION_DIR is not set";
+  const Limits& limits = current_limits::AtStart();
   return shared.Attach(directory, {limits.devices, limits.count}, limits.policy);
 }
 
@@ -72,66 +49,51 @@ void Start() {
       std::memory_order_release);
 }
 
-std::uint64_t LimitBytes(std::size_t device) {
-  return often.limits[device].memory.load(std::memory_order_relaxed);
-}
-
 std::uint64_t HostLimitBytes(std::size_t device) {
-  const std::uint64_t limit = often.limits[device].host.load(std::memory_order_relaxed);
+  const std::uint64_t limit = current_limits::HostOf(device);
   return limit == 0 || shared.IsUnfitForHostMemory(device) ? 0 : limit;
 }
 
-/// Takes memory and cores from the limits file if they changed. Everything else of it is settled
-/// for a process's life; a text that is no good, or speaks of other GPUs, changes nothing.
+/// Takes memory and cores from the limits file if they changed, and tells them the agent.
 [[gnu::cold]] void FollowLimits() {
   const region::Lock lock(resize_mutex);
   Limits told;
-  const char* problem = nullptr;
-  if (!ReloadLimits(source, told, problem)) return;
-  if (problem == nullptr && !SameDevices(limits, told)) problem = "the limits name other GPUs now";
-  if (problem != nullptr) {
-    if (Tracing()) (Line() << "limits stay as they were: " << problem).Write();
-    return;
-  }
-  TakeNumbers(told);
-  shared.PublishLimits({told.devices, told.count}, limits.policy);
+  if (!current_limits::Reload(told)) return;
+  shared.PublishLimits({told.devices, told.count}, current_limits::AtStart().policy);
   if (Tracing()) (Line() << "limits were changed").Write();
 }
 
-/// On the path of every allocation, so: a load, and the seconds that the kernel keeps in memory.
 [[gnu::hot]] void FollowLimitsEachSecond() {
-  if (!often.resizable.load(std::memory_order_relaxed)) return;
-  const time_t now = time(nullptr);
-  if (often.looked_at.load(std::memory_order_relaxed) == now) return;
-  if (often.looked_at.exchange(now, std::memory_order_relaxed) != now) FollowLimits();
+  if (current_limits::IsLookDue()) [[unlikely]]
+    FollowLimits();
 }
 
+/// Somebody else has something in the account, who may be dead.
+bool OthersHave(const region::AccountUse& use) { return use.total_bytes != use.lane_bytes; }
+
 /// What dead processes had is not in use. Looking for them costs some 20 us for each other process,
-/// so it is done only if others have anything, and not more often than once in 10 ms.
-void ReturnWhatTheDeadHad(std::size_t device) {
+/// so it is not done more often than once in 10 ms. True if there was one.
+[[gnu::cold]] bool ReturnWhatTheDeadHad() {
   constexpr std::uint64_t kPause = 10;
-  const std::size_t host = region::HostAccountOf(device);
-  const bool alone = shared.Total(device) == shared.Own(device) &&
-                     (HostLimitBytes(device) == 0 || shared.Total(host) == shared.Own(host));
-  if (alone) return;
   timespec clock = {};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &clock);
   const std::uint64_t now_ms = static_cast<std::uint64_t>(clock.tv_sec) * 1000 +
                                static_cast<std::uint64_t>(clock.tv_nsec) / 1'000'000;
   const std::uint64_t last_ms = reaped_ms.load(std::memory_order_relaxed);
-  if (now_ms - last_ms < kPause) return;
+  if (now_ms - last_ms < kPause) return false;
   reaped_ms.store(now_ms, std::memory_order_relaxed);
-  shared.Reap();
+  return shared.Reap();
 }
 
 [[gnu::cold]] void TraceRefusal(std::size_t device, std::uint64_t bytes, region::Outcome outcome) {
   if (!Tracing()) return;
   Line line;
-  line << "refused " << bytes << " bytes on " << limits.devices[device].uuid << ": ";
+  line << "refused " << bytes << " bytes on " << current_limits::AtStart().devices[device].uuid
+       << ": ";
   if (outcome == region::Outcome::kCorrupt) {
     line << "the region is damaged";
   } else {
-    line << shared.Total(device) << " of " << LimitBytes(device) << " in use";
+    line << shared.Total(device) << " of " << current_limits::MemoryOf(device) << " in use";
     if (const std::uint64_t host = HostLimitBytes(device); host != 0) {
       line << ", of host memory " << shared.Total(region::HostAccountOf(device)) << " of " << host;
     }
@@ -143,15 +105,15 @@ void ReturnWhatTheDeadHad(std::size_t device) {
 [[gnu::hot]] region::Outcome Reserve(session::DeviceIndex device, std::uint64_t bytes) {
   const auto index = static_cast<std::size_t>(device);
   FollowLimitsEachSecond();
-  const std::uint64_t limit = LimitBytes(index);
+  const std::uint64_t limit = current_limits::MemoryOf(index);
   region::Outcome outcome = shared.Reserve(index, bytes, limit);
-  if (outcome == region::Outcome::kOverLimit && often.resizable.load(std::memory_order_relaxed)) {
+  if (outcome == region::Outcome::kOverLimit && current_limits::MayChange()) {
     FollowLimits();
-    const std::uint64_t now = LimitBytes(index);
+    const std::uint64_t now = current_limits::MemoryOf(index);
     if (now > limit) outcome = shared.Reserve(index, bytes, now);
   }
   if (outcome == region::Outcome::kOverLimit && ShrinkPools(device)) {
-    outcome = shared.Reserve(index, bytes, LimitBytes(index));
+    outcome = shared.Reserve(index, bytes, current_limits::MemoryOf(index));
   }
   return outcome;
 }
@@ -173,7 +135,7 @@ namespace session {
 
 namespace started {
 
-constinit std::atomic<int> state = kNotStarted;
+[[TESSERA_HOT_WORD]] constinit std::atomic<int> state = kNotStarted;
 
 bool Start() {
   if (state.load(std::memory_order_acquire) == kNotStarted) pthread_once(&once, tessera::Start);
@@ -183,6 +145,7 @@ bool Start() {
 }  // namespace started
 
 DeviceIndex FindDevice(const CUuuid& uuid) {
+  const Limits& limits = current_limits::AtStart();
   for (std::size_t i = 0; i < limits.count; ++i) {
     if (UuidMatches(limits.devices[i].uuid, uuid)) return static_cast<DeviceIndex>(i);
   }
@@ -190,6 +153,7 @@ DeviceIndex FindDevice(const CUuuid& uuid) {
 }
 
 DeviceIndex FindDevice(const char* uuid_text) {
+  const Limits& limits = current_limits::AtStart();
   for (std::size_t i = 0; i < limits.count; ++i) {
     if (SameUuidText(limits.devices[i].uuid, uuid_text)) return static_cast<DeviceIndex>(i);
   }
@@ -197,7 +161,7 @@ DeviceIndex FindDevice(const char* uuid_text) {
 }
 
 const char* UuidOf(DeviceIndex device) {
-  return limits.devices[static_cast<std::size_t>(device)].uuid;
+  return current_limits::AtStart().devices[static_cast<std::size_t>(device)].uuid;
 }
 
 std::uint64_t ContextBytes(DeviceIndex device) {
@@ -208,7 +172,7 @@ void LearnContextBytes(DeviceIndex device, std::uint64_t bytes) {
   shared.LearnContextBytes(static_cast<std::size_t>(device), bytes);
 }
 
-std::size_t DeviceCount() { return limits.count; }
+std::size_t DeviceCount() { return current_limits::AtStart().count; }
 
 void Prefetch() {
   if (started::state.load(std::memory_order_acquire) == started::kReady) shared.Prefetch(0);
@@ -254,16 +218,22 @@ void Release(Account account, std::uint64_t bytes) {
 }
 
 Usage UsageOf(DeviceIndex device) {
-  if (device == kNoDevice) return {};
+  if (device == kNoDevice) [[unlikely]]
+    return {};
   FollowLimitsEachSecond();
   const auto index = static_cast<std::size_t>(device);
-  ReturnWhatTheDeadHad(index);
-  Usage usage{.limit_bytes = LimitBytes(index), .used_bytes = shared.Total(index)};
-  usage.host_limit_bytes = HostLimitBytes(index);
-  if (usage.host_limit_bytes != 0) {
-    usage.host_used_bytes = shared.Total(region::HostAccountOf(index));
+  const std::size_t host = region::HostAccountOf(index);
+  const std::uint64_t host_limit = HostLimitBytes(index);
+  region::AccountUse use = shared.UseOf(index);
+  region::AccountUse host_use = host_limit == 0 ? region::AccountUse{} : shared.UseOf(host);
+  if ((OthersHave(use) || OthersHave(host_use)) && ReturnWhatTheDeadHad()) {
+    use = shared.UseOf(index);
+    if (host_limit != 0) host_use = shared.UseOf(host);
   }
-  return usage;
+  return {.limit_bytes = current_limits::MemoryOf(index),
+          .used_bytes = use.total_bytes,
+          .host_limit_bytes = host_limit,
+          .host_used_bytes = host_use.total_bytes};
 }
 
 void RefuseHostMemory(DeviceIndex device) {
@@ -284,13 +254,14 @@ bool IsOurs(std::uint64_t pid, DeviceIndex device, std::uint64_t& used_bytes) {
 }
 
 Law LawOf(DeviceIndex device, std::uint64_t now_ns) {
-  FollowLimitsEachSecond();
-  const std::uint32_t cores = cores_percent[device].load(std::memory_order_relaxed);
+  if (current_limits::IsSecondOver()) FollowLimits();
+  const std::uint32_t cores = current_limits::CoresOf(static_cast<std::size_t>(device));
   const bool asks_for_share = cores >= 1 && cores < 100;
   const region::GrantView grant =
       region::ReadGrant(shared.Grant(static_cast<std::size_t>(device)), now_ns);
-  const bool keeps_it = limits.policy == region::Policy::kFixedShare ||
-                        (limits.policy == region::Policy::kBurstShare && !grant.valid);
+  const region::Policy policy = current_limits::AtStart().policy;
+  const bool keeps_it = policy == region::Policy::kFixedShare ||
+                        (policy == region::Policy::kBurstShare && !grant.valid);
   Law law{.percent = asks_for_share && keeps_it ? cores : 0, .arbitrated = grant.valid};
   if (!grant.valid) return law;
   law.open_until_ns = grant.open_until_ns;
@@ -321,6 +292,7 @@ region::Word& ThreadLaunches(DeviceIndex device, std::size_t index) {
 
 void ForgetAfterFork() {
   shared.ForgetAfterFork();
+  current_limits::ForgetAfterFork();
   resize_mutex = PTHREAD_MUTEX_INITIALIZER;
   once = PTHREAD_ONCE_INIT;
   started::state.store(started::kNotStarted, std::memory_order_relaxed);

@@ -153,6 +153,21 @@ Outcome Subtract(Layout& file, std::size_t slot, std::size_t account, std::uint6
   return Apply(file, slot, account, {.add = false, .bytes = bytes});
 }
 
+AccountUse UseOf(const Layout& file, std::size_t slot, std::size_t account) {
+  const Word& head = HeadOf(file, account);
+  const std::uint64_t seen = head.load(std::memory_order_acquire);
+  if (seen != 0 && SlotOf(seen) == slot) [[likely]] {
+    const Record* record = FindRecord(BalanceOf(file, slot, account), SequenceOf(seen));
+    if (record != nullptr) [[likely]] {
+      const AccountUse use{.total_bytes = record->total_bytes.load(std::memory_order_acquire),
+                           .lane_bytes = record->used_bytes.load(std::memory_order_acquire)};
+      const bool holds = head.load(std::memory_order_acquire) == seen;
+      if (holds && use.total_bytes <= kMaxBytes) return use;
+    }
+  }
+  return {TotalBytes(file, account), LaneBytes(file, slot, account)};
+}
+
 std::uint64_t TotalBytes(const Layout& file, std::size_t account) {
   const Position position = ReadPosition(file, account);
   return position.valid ? position.total : kMaxBytes;

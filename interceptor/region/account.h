@@ -54,6 +54,14 @@ auto& BalanceOf(File& file, std::size_t slot, std::size_t account) {
 [[gnu::hot]] Outcome Subtract(Layout& file, std::size_t slot, std::size_t account,
                               std::uint64_t bytes);
 
+/// The container's bytes in an account, and a lane's.
+struct AccountUse {
+  std::uint64_t total_bytes = 0;
+  std::uint64_t lane_bytes = 0;
+};
+/// TotalBytes and LaneBytes, of one moment where that lane made the last change.
+[[gnu::hot]] AccountUse UseOf(const Layout& file, std::size_t slot, std::size_t account);
+
 /// The container's bytes in an account. Any thread, any time; kMaxBytes if the file is corrupt.
 [[gnu::hot]] std::uint64_t TotalBytes(const Layout& file, std::size_t account);
 

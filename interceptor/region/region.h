@@ -67,10 +67,10 @@ class Region {
     return TotalBytes(*lines_[account].file, account);
   }
 
-  /// This process's part of it.
-  std::uint64_t Own(std::size_t account) const {
+  /// Moreover this process's part of it.
+  AccountUse UseOf(std::size_t account) const {
     const Line& line = lines_[account];
-    return LaneBytes(*line.file, line.slot, account);
+    return region::UseOf(*line.file, line.slot, account);
   }
 
   /// The slot of the process with that pid in this process's pid namespace; nothing if it owns

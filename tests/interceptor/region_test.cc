@@ -114,7 +114,7 @@ TEST(Region, HostMemoryOfAKilledProcessIsGivenBackToo) {
   });
   SpinUntil(*ready, 1);
   EXPECT_EQ(mine->Reserve(host, 1, kLimit), Outcome::kOverLimit);
-  EXPECT_EQ(mine->Own(host), 10u);
+  EXPECT_EQ(mine->UseOf(host).lane_bytes, 10u);
   Kill(child);
   EXPECT_EQ(mine->Reserve(host, kLimit - 10, kLimit), Outcome::kDone);
   EXPECT_EQ(mine->Total(host), kLimit);
