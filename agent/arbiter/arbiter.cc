@@ -19,9 +19,11 @@ constexpr std::uint64_t kStartNs = 5'000'000;
 constexpr std::uint64_t kUncheckedNs = 1'000'000'000;
 constexpr std::uint64_t kFirstDoubtNs = 20'000'000;
 constexpr unsigned kMostDoublings = 6;  // 1.3 s
-/// Whoever comes back from a pause leaves the holder of the window so much, and where somebody may
-/// come back the holder's gate is opened for no longer at a time.
-constexpr std::uint64_t kStretchNs = 4'000'000;
+/// Whoever comes back from a pause leaves the holder of the window so much.
+constexpr std::uint64_t kLeastNs = 4'000'000;
+/// Where somebody may come back, the holder's gate is opened for so long at each look: less is
+/// queued then when it does. We may be late for a look by two milliseconds.
+constexpr std::uint64_t kAheadNs = 3'000'000;
 
 // How soon to look again.
 constexpr std::uint64_t kHandOverLookNs = 100'000;
@@ -108,7 +110,8 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
     Close(until_ns_);
     return;
   }
-  holder_ran_ = holder_ran_ || holder_->seen.running;
+  const TenantSeen& seen = holder_->seen;
+  holder_ran_ = holder_ran_ || seen.running || seen.launches != launches_before_;
   if (holder_->seen.running) holder_->doubts = 0;
   if (!holder_->active()) {
     if (quiet_since_ns_ == 0) quiet_since_ns_ = now_ns;
@@ -119,7 +122,7 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
   const Tenant* const next = Next(now_ns);
   if (HasToEnd(now_ns, next)) {
     Close(now_ns);
-  } else if (until_ns_ - now_ns <= kNearEndNs) {
+  } else {
     Prolong(now_ns, next);
   }
 }
@@ -128,7 +131,7 @@ bool Arbiter::HasToEnd(std::uint64_t now_ns, const Tenant* next) {
   if (next == nullptr) return false;
   if (holder_->best_effort() && !next->best_effort()) return true;
   if (quiet_since_ns_ != 0) return GivesUp(now_ns);
-  if (MayInterrupt(*next) && now_ns - opened_ns_ >= kStretchNs) return true;
+  if (MayInterrupt(*next) && now_ns - opened_ns_ >= kLeastNs) return true;
   if (holder_ran_ || now_ns - opened_ns_ < kStartNs) return false;
   holder_->doubted_until_ns = now_ns + (kFirstDoubtNs << holder_->doubts);
   holder_->doubts = std::min(holder_->doubts + 1, kMostDoublings);
@@ -163,15 +166,17 @@ void Arbiter::Prolong(std::uint64_t now_ns, const Tenant* next) {
     window_until_ns_ += kWindowNs;
     ++windows_total_;
   }
-  SetGateEnd(until_ns_);
+  OpenGate(now_ns, now_ns + kAheadNs);
 }
 
-void Arbiter::SetGateEnd(std::uint64_t from_ns) {
-  const bool in_stretches = std::any_of(rows_.begin(), rows_.end(), [&](const Tenant* tenant) {
-    return tenant != holder_ && tenant->pauses.MayEndSoon(from_ns) &&
-           (!tenant->best_effort() || holder_->best_effort());
-  });
-  until_ns_ = in_stretches ? std::min(from_ns + kStretchNs, window_until_ns_) : window_until_ns_;
+void Arbiter::OpenGate(std::uint64_t now_ns, std::uint64_t until_ns) {
+  const bool may_be_interrupted =
+      std::any_of(rows_.begin(), rows_.end(), [&](const Tenant* tenant) {
+        return tenant != holder_ && tenant->pauses.MayEndSoon(now_ns) &&
+               (!tenant->best_effort() || holder_->best_effort());
+      });
+  if (!may_be_interrupted) until_ns = window_until_ns_;
+  until_ns_ = std::min(std::max(until_ns_, until_ns), window_until_ns_);
 }
 
 void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
@@ -185,8 +190,9 @@ void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
   window_until_ns_ = now_ns + kWindowNs;
   quiet_since_ns_ = 0;
   holder_ran_ = false;
+  launches_before_ = next.seen.launches;
   next.pauses.Served();
-  SetGateEnd(now_ns);
+  OpenGate(now_ns, now_ns + kLeastNs);
   ++windows_total_;
 }
 
@@ -231,9 +237,7 @@ Tenant* Arbiter::Next(std::uint64_t now_ns) {
 void Arbiter::WriteGrants(std::uint64_t now_ns) {
   const bool windows = mode() == ArbiterMode::kWindows;
   const Tenant* const next = windows ? Next(now_ns) : nullptr;
-  // Hints. A past time has the container look all the time, a later one each millisecond.
-  const bool quiet = holder_ != nullptr && quiet_since_ns_ != 0 && next != nullptr;
-  const std::uint64_t likely = quiet ? quiet_since_ns_ + kGiveUpNs : until_ns_;
+  const std::uint64_t likely = windows ? LikelyNextNs() : 0;
   grants_.clear();
   for (const Tenant* tenant : rows_) {
     if (!windows) {
@@ -246,6 +250,13 @@ void Arbiter::WriteGrants(std::uint64_t now_ns) {
     }
   }
   look_at_ns_ = NextLook(now_ns, next);
+}
+
+/// A hint. A past time has the container look all the time, a later one each millisecond.
+std::uint64_t Arbiter::LikelyNextNs() const {
+  if (holder_ == nullptr) return until_ns_;
+  if (holder_->pauses.AreLong()) return opened_ns_;
+  return quiet_since_ns_ != 0 ? quiet_since_ns_ + kGiveUpNs : until_ns_;
 }
 
 std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const {

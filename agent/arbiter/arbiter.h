@@ -53,9 +53,9 @@ class Arbiter {
   bool GivesUp(std::uint64_t now_ns);
   bool MayInterrupt(const Tenant& next) const;
   void Prolong(std::uint64_t now_ns, const Tenant* next);
-  /// The gate of the holder is open until the window's end, or a shorter time where somebody may
-  /// soon interrupt it: what it has queued by then is waited for.
-  void SetGateEnd(std::uint64_t from_ns);
+  /// The gate of the holder is open until the window's end; where somebody may soon interrupt it no
+  /// longer than `until_ns`, since what it has queued by then is waited for.
+  void OpenGate(std::uint64_t now_ns, std::uint64_t until_ns);
   void Open(std::uint64_t now_ns, Tenant& next);
   void Close(std::uint64_t at_ns);
   void CloseAll(std::uint64_t now_ns);
@@ -64,6 +64,7 @@ class Arbiter {
   /// The one whose turn it is among those that want and have no window; null: nobody wants.
   Tenant* Next(std::uint64_t now_ns);
   void WriteGrants(std::uint64_t now_ns);
+  std::uint64_t LikelyNextNs() const;
   std::uint64_t NextLook(std::uint64_t now_ns, const Tenant* next) const;
 
   std::map<std::uint64_t, Tenant> tenants_;
@@ -78,8 +79,9 @@ class Arbiter {
   std::uint64_t until_ns_ = 0;         ///< until when its gate is open, or the last one's was
   std::uint64_t window_until_ns_ = 0;  ///< when its window ends, at the latest
   std::uint64_t opened_ns_ = 0;
-  std::uint64_t quiet_since_ns_ = 0;  ///< the holder neither runs nor wants; 0: it does
-  bool holder_ran_ = false;           ///< in this window
+  std::uint64_t quiet_since_ns_ = 0;   ///< the holder neither runs nor wants; 0: it does
+  bool holder_ran_ = false;            ///< in this window
+  std::uint64_t launches_before_ = 0;  ///< of the holder, when its window opened
 
   std::uint64_t windows_total_ = 0;
   std::uint64_t overruns_total_ = 0;

@@ -144,7 +144,8 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
                         .attached = demand.attached,
                         .wanting = demand.wanting,
                         .running = demand.running,
-                        .presses = presses});
+                        .presses = presses,
+                        .launches = demand.launches});
   }
 }
 

@@ -19,6 +19,8 @@ struct TenantSeen {
   bool running = false;   ///< likewise
   /// It keeps the GPU busy for as long as it may (Pressure).
   bool presses = false;
+  /// That have ended, ever, as it counts: what runs between two looks is not seen running.
+  std::uint64_t launches = 0;
 };
 
 /// What it is to be told, see grant.h.

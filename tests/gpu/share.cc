@@ -3,14 +3,17 @@
 //
 //   share [--mode queued|sync|graph|streams|nap] [--kernel-us N] [--seconds S] [--think-us T]
 //         [--kernel-ns N] [--start-at UNIX_SECONDS] [--threads N] [--period-us T] [--waves N]
-//         [--blocks N]
+//         [--blocks N] [--burst N]
 //
 // --kernel-ns: how long one kernel takes, as a run without a limit and nothing else on the GPU has
 // measured it; without it, the length is measured, which is wrong under a limit.
 // --waves: a kernel of so many times as many blocks as fit at once, each of --kernel-us.
 // --blocks: the same in blocks, for a client of MPS, which is told of a part of the GPU only.
-// --period-us: one kernel each so many microseconds, by the clock, and how long each took from its
-// launch to its end: p50_us=… p99_us=… most_us=…
+// --think-us: waits for each launch and then does nothing for so long; --burst: for so many
+// launches.
+// --period-us: one burst each so many microseconds, by the clock, and how long each took from its
+// launch, or where the one before was late from when it was due, to its end: p50_us=… p99_us=…
+// most_us=…
 // Prints one line: share=30.1 kernels=3601 kernel_ns=501230 wall_s=6.01 measured_ns=501230
 // blocks=264
 #include <dlfcn.h>
@@ -38,10 +41,11 @@ namespace {
   X(cuDevicePrimaryCtxRetain)                                                        \
   X(cuCtxSetCurrent)                                                                 \
   X(cuCtxSynchronize)                                                                \
-  X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamCreate)     \
-      X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord) X(cuEventSynchronize) \
-          X(cuEventElapsedTime) X(cuGraphCreate) X(cuGraphAddKernelNode_v2)          \
-              X(cuGraphInstantiateWithFlags) X(cuGraphLaunch)
+  X(cuModuleLoadData)                                                                \
+  X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamCreate) X(cuStreamSynchronize)  \
+      X(cuEventCreate) X(cuEventRecord) X(cuEventSynchronize) X(cuEventElapsedTime)  \
+          X(cuGraphCreate) X(cuGraphAddKernelNode_v2) X(cuGraphInstantiateWithFlags) \
+              X(cuGraphLaunch)
 
 struct Api {
 #define X(name) decltype(&::name) name;
@@ -79,7 +83,7 @@ struct Options {
   std::string mode = "queued";
   double kernel_us = 500, seconds = 6, think_us = 0, kernel_ns = 0, start_at = 0, period_us = 0;
   int threads = 1;
-  unsigned waves = 1, blocks = 0;
+  unsigned waves = 1, blocks = 0, burst = 1;
 };
 
 Options Parse(int argc, char** argv) {
@@ -105,6 +109,8 @@ Options Parse(int argc, char** argv) {
       o.waves = static_cast<unsigned>(value);
     else if (key == "--blocks")
       o.blocks = static_cast<unsigned>(value);
+    else if (key == "--burst")
+      o.burst = std::max(static_cast<unsigned>(value), 1U);
     else if (key == "--threads")
       o.threads = static_cast<int>(value);
     else
@@ -147,8 +153,9 @@ class Worker {
     }
     CALL(cuEventRecord, slot, stream);
     ++launched_;
-    if (o_.mode == "sync" || o_.think_us > 0) CALL(cuStreamSynchronize, stream);
-    if (o_.think_us > 0) usleep(static_cast<useconds_t>(o_.think_us));
+    const bool burst_ends = launched_ % o_.burst == 0;
+    if (o_.mode == "sync" || (o_.think_us > 0 && burst_ends)) CALL(cuStreamSynchronize, stream);
+    if (o_.think_us > 0 && burst_ends) usleep(static_cast<useconds_t>(o_.think_us));
   }
 
   /// Until `end`; returns how many kernels have ended.
@@ -159,16 +166,21 @@ class Worker {
     return (launched_ - before) * static_cast<std::size_t>(PerLaunch());
   }
 
-  /// One kernel each period until `end`; how long each took, in microseconds, sorted.
+  /// One burst each period until `end`; how long each took, in microseconds, sorted.
   std::vector<double> RunEachPeriod(double end) {
     std::vector<double> took;
+    double last_end = 0;
     for (double at = Now(); at < end; at += 1e-6 * o_.period_us) {
+      const bool late = last_end > at;
       while (Now() < at) usleep(20);
-      const double begin = Now();
+      const double begin = late ? at : Now();
       void* params[] = {&spin_ns_};
-      CALL(cuLaunchKernel, spin_, blocks_, 1, 1, 1024, 1, 1, 0, streams_[0], params, nullptr);
+      for (unsigned i = 0; i < o_.burst; ++i) {
+        CALL(cuLaunchKernel, spin_, blocks_, 1, 1, 1024, 1, 1, 0, streams_[0], params, nullptr);
+      }
       CALL(cuStreamSynchronize, streams_[0]);
-      took.push_back(1e6 * (Now() - begin));
+      last_end = Now();
+      took.push_back(1e6 * (last_end - begin));
     }
     std::sort(took.begin(), took.end());
     return took;

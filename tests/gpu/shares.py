@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-PARTS = ("table", "modes", "natural", "tenants", "lent", "latency")
+PARTS = ("table", "modes", "natural", "tenants", "lent", "pauses", "latency")
 LIMITS = (10, 30, 50, 80)
 MODES = ("sync", "graph", "streams")
 
@@ -127,12 +127,17 @@ def natural(wrong):
 
 def together(containers, args, kernel_ns):
     """Runs a greedy tenant in each; their shares."""
-    known = [("fixed-share" if policy == "bare" else policy, percent or 0) for policy, percent in containers]
+    return [got["share"] for got in side_by_side([(*container, [*args, "--kernel-ns", kernel_ns]) for container in containers])]
+
+
+def side_by_side(tenants):
+    """(policy, percent, arguments) each, policy "bare" without the library: what they print."""
+    known = [("fixed-share" if policy == "bare" else policy, percent or 0) for policy, percent, _ in tenants]
     with arbitrated(*known) as folders:
         at = time.time() + 3
-        running = [start(folder, percent, *args, "--kernel-ns", kernel_ns, "--seconds", ARGS.seconds, "--start-at", at,
-                         policy=policy) for folder, (policy, percent) in zip(folders, containers)]
-        return [end(process)["share"] for process in running]
+        running = [start(folder, None if policy == "bare" else percent, *args, "--seconds", ARGS.seconds, "--start-at", at,
+                         policy=policy) for folder, (policy, percent, args) in zip(folders, tenants)]
+        return [end(process) for process in running]
 
 
 def tenants(wrong):
@@ -175,24 +180,38 @@ def lent(wrong):
         wrong.append(f"lent: {got:.1f}")
 
 
+def pauses(wrong):
+    """One that works and pauses by turns, beside one that never rests, half of the GPU for each."""
+    row("works, pauses, of 50", ["alone", "no limits", "the other", "burst-share", "the other"])
+    row("---", ["---"] * 5)
+    other = ["--kernel-us", 500, "--kernel-ns", bare("--kernel-us", 500)["kernel_ns"]]
+    for kernel_us, burst, think_us in [(4000, 1, 4000), (4000, 1, 10000), (1000, 1, 1600), (20, 200, 5000), (20, 200, 20000)]:
+        work = ["--kernel-us", kernel_us, "--kernel-ns", bare("--kernel-us", kernel_us)["kernel_ns"]]
+        work += ["--burst", burst, "--think-us", think_us]
+        alone = bare(*work)["share"]
+        free, held = ([got["share"] for got in side_by_side([(policy, 50, work), (policy, 50, other)])]
+                      for policy in ("bare", "burst-share"))
+        name = f"{burst} x {kernel_us} us, {think_us / 1000:g} ms"
+        row(name, [alone, *free, *held])
+        if held[1] < 47 or held[0] < 0.3 * min(alone, 50):
+            wrong.append(f"pauses {name}: {held[0]:.1f} and {held[1]:.1f}")
+
+
 def latency(wrong):
-    """One kernel of 100 us each 10 ms, beside a greedy tenant."""
-    row("100 us each 10 ms", ["p50 us", "p99 us", "most us", "neighbour's share"])
-    row("---", ["---"] * 4)
-    kernel_ns = bare("--kernel-us", 100)["kernel_ns"]
-    for name, policies in [("alone", ["burst-share"]), ("beside bare", [None, None]),
-                           ("beside best-effort", ["burst-share", "best-effort"])]:
-        percents = [None if p is None else 50 if p == "burst-share" else 0 for p in policies]
-        with arbitrated(*[(p or "best-effort", c or 0) for p, c in zip(policies, percents)]) as folders:
-            at = time.time() + 3
-            running = [start(folder, percent, "--kernel-us", 100, "--kernel-ns", kernel_ns, "--seconds", ARGS.seconds,
-                             "--start-at", at, *(["--period-us", 10000] if i == 0 else []), policy=policy)
-                       for i, (folder, policy, percent) in enumerate(zip(folders, policies, percents))]
-            got = [end(process) for process in running]
-        p99 = got[0].get("p99_us", 0)
-        row(name, [got[0].get("p50_us", 0), p99, got[0].get("most_us", 0), got[1]["share"] if len(got) > 1 else "-"])
-        if "best-effort" in policies and not 0 < p99 < 21000:
-            wrong.append(f"latency: p99 {p99}")
+    """Work of 100 us, or of 4 ms in 200 kernels, each 10 or 20 ms, beside a greedy tenant."""
+    for kernel_us, burst, period_us, quantum_us in [(100, 1, 10_000, 21_000), (20, 200, 20_000, 25_000)]:
+        row(f"{burst} x {kernel_us} us each {period_us // 1000} ms", ["p50 us", "p99 us", "most us", "neighbour's share"])
+        row("---", ["---"] * 4)
+        now_and_then = ["--kernel-us", kernel_us, "--kernel-ns", 1000 * kernel_us, "--burst", burst, "--period-us", period_us]
+        greedy = ["--kernel-us", 100, "--kernel-ns", bare("--kernel-us", 100)["kernel_ns"]]
+        for name, first, *rest in [("alone", "burst-share"), ("beside one without limits", "bare", ("bare", None)),
+                                   ("beside best-effort", "burst-share", ("best-effort", 0)),
+                                   ("beside burst-share 50", "burst-share", ("burst-share", 50))]:
+            got = side_by_side([(first, 50, now_and_then), *[(*one, greedy) for one in rest]])
+            p99 = got[0].get("p99_us", 0)
+            row(name, [got[0].get("p50_us", 0), p99, got[0].get("most_us", 0), got[1]["share"] if rest else "-"])
+            if first != "bare" and not 0 < p99 < quantum_us:
+                wrong.append(f"latency of {burst} x {kernel_us} us {name}: p99 {p99}")
 
 
 def main():

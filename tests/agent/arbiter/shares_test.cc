@@ -99,8 +99,8 @@ INSTANTIATE_TEST_SUITE_P(Habits, SharesOfPausing,
                          ::testing::Values(Pausing{kMs, 5 * kMs, 9.0}, Pausing{kMs, 10 * kMs, 6.5},
                                            Pausing{4 * kMs, 4 * kMs, 28.0},
                                            Pausing{4 * kMs, 30 * kMs, 10.0},
-                                           Pausing{8 * kMs, 10 * kMs, 36.0},
-                                           Pausing{8 * kMs, 30 * kMs, 18.5},
+                                           Pausing{8 * kMs, 10 * kMs, 35.0},
+                                           Pausing{8 * kMs, 30 * kMs, 18.0},
                                            Pausing{20 * kMs, 30 * kMs, 32.0}));
 
 TEST(Arbiter, WhoAsksNowAndThenWaitsForAStretchAndWhatIsQueued) {

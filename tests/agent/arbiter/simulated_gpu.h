@@ -62,7 +62,8 @@ class Container {
             .percent = habits_.percent,
             .attached = now_ns_ >= habits_.from_ns,
             .wanting = wanting_ || habits_.always_wanting,
-            .running = (running_ || habits_.always_running) && !habits_.never_running};
+            .running = (running_ || habits_.always_running) && !habits_.never_running,
+            .launches = habits_.never_running ? 0 : launches_};
   }
   /// As its gate counts: while its work is under way.
   std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
