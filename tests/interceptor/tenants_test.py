@@ -111,6 +111,15 @@ class Tenants(Steady, Container):
         self.assertLess(self.told(one)["p99_us"], 40_000)
         self.assertGreater(self.told(rest)["share"], 40)
 
+    def test_who_works_now_and_then_does_not_wait_for_whole_windows(self):
+        # 29 alone. If it waited for the end of each of the other's windows of 20 ms it had 15.
+        self.arbitrate(one=("burst-share", 50), two=("burst-share", 50))
+        at = time.time() + 1
+        two = self.tenant("two", "burst-share", 50, seconds=4, start_at=at)
+        one = self.tenant("one", "burst-share", 50, "--think-us", 10000, seconds=4, kernel_us=4000, start_at=at)
+        self.assertGreater(self.told(one)["share"], 18)
+        self.assertGreater(self.told(two)["share"], 50)
+
     def test_a_container_is_one_tenant_however_many_processes_it_has(self):
         self.arbitrate(many=("burst-share", 50), one=("burst-share", 50))
         at = time.time() + 1.5
