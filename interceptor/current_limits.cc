@@ -24,6 +24,7 @@ void TakeNumbers(const Limits& from) {
 
 namespace numbers {
 [[TESSERA_HOT]] constinit Often often;
+constinit thread_local std::uint8_t unasked = 0;
 }  // namespace numbers
 
 const char* Load() {

@@ -27,6 +27,8 @@ struct alignas(64) Often {
   Limit limits[region::kMaxDevices];
 };
 [[gnu::visibility("hidden")]] extern constinit Often often;
+/// Calls of one thread that did not ask for the time, modulo 256.
+[[gnu::visibility("hidden")]] extern constinit thread_local std::uint8_t unasked;
 }  // namespace numbers
 
 /// Reads them for the first time; the problem if there are none. One thread, before all else.
@@ -56,13 +58,16 @@ inline bool MayChange() { return numbers::often.resizable.load(std::memory_order
   if (often.looked_at.load(std::memory_order_relaxed) == now) return false;
   return often.looked_at.exchange(now, std::memory_order_relaxed) != now;
 }
-/// Nor will anybody.
+/// Nor will anybody. A thread that watches may be held up itself, so now and then it is asked all
+/// the same.
 [[gnu::hot]] inline bool IsLookDue() {
-  return numbers::often.watchers.load(std::memory_order_relaxed) == 0 && IsSecondOver();
+  const bool watched = numbers::often.watchers.load(std::memory_order_relaxed) != 0;
+  return (!watched || ++numbers::unasked == 0) && IsSecondOver();
 }
 
-/// While it lives no allocation has to ask what time it is. Its thread asks IsSecondOver itself,
-/// and looks: within a second after the watch began, and right after it has ended.
+/// While it lives, of a thread's allocations one of 256 asks what time it is. Its thread asks
+/// IsSecondOver itself, and looks: within a second after the watch began, and right after it has
+/// ended.
 class Watch {
  public:
   Watch() { numbers::often.watchers.fetch_add(1, std::memory_order_relaxed); }

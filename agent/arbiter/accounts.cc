@@ -6,13 +6,19 @@
 namespace tessera::agent {
 namespace {
 
-bool Pays(std::span<Tenant* const> tenants, const Tenant& tenant, const Elapsed& elapsed) {
-  if (!tenant.seen.attached || !elapsed.windows) return false;
-  if (tenant.seen.running) return true;
-  return &tenant == elapsed.holder &&
-         std::any_of(tenants.begin(), tenants.end(), [&](const Tenant* other) {
-           return other != &tenant && other->seen.attached && other->seen.wanting;
-         });
+/// Who pays though it is not seen at work, if others wait; or null.
+const Tenant* PayerOfIdleTime(std::span<Tenant* const> tenants, const Elapsed& elapsed) {
+  if (elapsed.changer == nullptr) return elapsed.holder;
+  const bool idle = std::none_of(tenants.begin(), tenants.end(), [](const Tenant* tenant) {
+    return tenant->seen.attached && tenant->seen.running;
+  });
+  return idle ? elapsed.changer : nullptr;
+}
+
+bool OthersWait(std::span<Tenant* const> tenants, const Tenant& tenant) {
+  return std::any_of(tenants.begin(), tenants.end(), [&](const Tenant* other) {
+    return other != &tenant && other->seen.attached && other->seen.wanting;
+  });
 }
 
 }  // namespace
@@ -34,7 +40,11 @@ void SetWeights(std::span<Tenant* const> tenants) {
 
 void Charge(std::span<Tenant* const> tenants, const Elapsed& elapsed, std::uint64_t credit_ns) {
   const auto elapsed_ns = static_cast<double>(elapsed.ns);
-  const auto pays = [&](const Tenant* tenant) { return Pays(tenants, *tenant, elapsed); };
+  const Tenant* const idle_payer = PayerOfIdleTime(tenants, elapsed);
+  const auto pays = [&](const Tenant* tenant) {
+    if (!tenant->seen.attached || !elapsed.windows) return false;
+    return tenant->seen.running || (tenant == idle_payer && OthersWait(tenants, *tenant));
+  };
   const auto paying = std::count_if(tenants.begin(), tenants.end(), pays);
   std::vector<ShareUse> uses;
   for (const bool best_effort : {false, true}) {

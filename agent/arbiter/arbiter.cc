@@ -24,6 +24,9 @@ constexpr std::uint64_t kLeastNs = 4'000'000;
 /// Where somebody may come back, the holder's gate is opened for so long at each look: less is
 /// queued then when it does. We may be late for a look by two milliseconds.
 constexpr std::uint64_t kAheadNs = 3'000'000;
+/// So long whoever made a window change hands pays for it: it cannot help it if the next holder is
+/// slow.
+constexpr std::uint64_t kHandOverNs = 1'000'000;
 
 // How soon to look again.
 constexpr std::uint64_t kHandOverLookNs = 100'000;
@@ -41,7 +44,12 @@ const std::vector<TenantGrant>& Arbiter::Step(std::uint64_t now_ns,
   SetWeights(rows_);
   // Longer than this nobody was watched.
   const std::uint64_t elapsed_ns = std::min(now_ns - last_step_ns_, region::kGrantLifeNs);
-  Charge(rows_, {.ns = elapsed_ns, .windows = before == ArbiterMode::kWindows, .holder = holder_},
+  if (now_ns - changed_ns_ > kHandOverNs) changer_ = nullptr;
+  Charge(rows_,
+         {.ns = elapsed_ns,
+          .windows = before == ArbiterMode::kWindows,
+          .holder = holder_,
+          .changer = changer_},
          kWindowNs);
   mode_.Choose(now_ns, Contenders(now_ns));
   // After a break of the agent's own the containers have gone by themselves (kGrantLifeNs).
@@ -73,10 +81,15 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
     if (is_new || (one.attached && !tenant.seen.attached)) tenant.closed_ns = now_ns;
     tenant.seen = one;
     tenant.round = round_;
-    if (tenant.active()) tenant.last_active_ns = now_ns;
-    if (tenant.active()) tenant.pauses.End(now_ns);
+    if (tenant.active()) {
+      tenant.last_active_ns = now_ns;
+      tenant.pauses.End(now_ns);
+    } else {
+      tenant.pauses.Withdraw();
+    }
     rows_.push_back(&tenant);
   }
+  if (changer_ != nullptr && changer_->round != round_) changer_ = nullptr;
   if (holder_ != nullptr && (holder_->round != round_ || !holder_->seen.attached)) Close(now_ns);
   std::erase_if(tenants_, [&](const auto& entry) { return entry.second.round != round_; });
 }
@@ -106,8 +119,9 @@ void Arbiter::HandOut(std::uint64_t now_ns) {
 }
 
 void Arbiter::TendWindow(std::uint64_t now_ns) {
+  const Tenant* const next = Next(now_ns);
   if (now_ns >= until_ns_) {
-    Close(until_ns_);
+    Close(until_ns_, next != nullptr && MayInterrupt(*next) ? next : nullptr);
     return;
   }
   const TenantSeen& seen = holder_->seen;
@@ -119,9 +133,8 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
     holder_->pauses.TooShort();
     quiet_since_ns_ = 0;
   }
-  const Tenant* const next = Next(now_ns);
   if (HasToEnd(now_ns, next)) {
-    Close(now_ns);
+    Close(now_ns, !holder_ran_ ? nullptr : quiet_since_ns_ != 0 ? holder_ : next);
   } else {
     Prolong(now_ns, next);
   }
@@ -146,9 +159,9 @@ bool Arbiter::GivesUp(std::uint64_t now_ns) {
   return true;
 }
 
-/// It gave its last window up, and is behind.
+/// It gave its last window up, and is behind. Who has not begun is left to be doubted.
 bool Arbiter::MayInterrupt(const Tenant& next) const {
-  return next.pauses.woke() && next.best_effort() == holder_->best_effort() &&
+  return holder_ran_ && next.pauses.woke() && next.best_effort() == holder_->best_effort() &&
          next.share.ahead_ns < holder_->share.ahead_ns;
 }
 
@@ -196,7 +209,9 @@ void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
   ++windows_total_;
 }
 
-void Arbiter::Close(std::uint64_t at_ns) {
+void Arbiter::Close(std::uint64_t at_ns, const Tenant* changer) {
+  changer_ = changer;
+  changed_ns_ = at_ns;
   holder_->closed_ns = at_ns;
   until_ns_ = at_ns;
   holder_ = nullptr;

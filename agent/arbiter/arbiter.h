@@ -57,7 +57,7 @@ class Arbiter {
   /// longer than `until_ns`, since what it has queued by then is waited for.
   void OpenGate(std::uint64_t now_ns, std::uint64_t until_ns);
   void Open(std::uint64_t now_ns, Tenant& next);
-  void Close(std::uint64_t at_ns);
+  void Close(std::uint64_t at_ns, const Tenant* changer = nullptr);
   void CloseAll(std::uint64_t now_ns);
   bool IsStuck(const Tenant& tenant, std::uint64_t now_ns) const;
   bool OthersRun(const Tenant& next, std::uint64_t now_ns) const;
@@ -79,8 +79,12 @@ class Arbiter {
   std::uint64_t until_ns_ = 0;         ///< until when its gate is open, or the last one's was
   std::uint64_t window_until_ns_ = 0;  ///< when its window ends, at the latest
   std::uint64_t opened_ns_ = 0;
-  std::uint64_t quiet_since_ns_ = 0;   ///< the holder neither runs nor wants; 0: it does
-  bool holder_ran_ = false;            ///< in this window
+  std::uint64_t quiet_since_ns_ = 0;  ///< the holder neither runs nor wants; 0: it does
+  bool holder_ran_ = false;           ///< in this window
+  /// Who made the last window change hands before its time was over, by giving it up or by coming
+  /// back; null a millisecond later.
+  const Tenant* changer_ = nullptr;
+  std::uint64_t changed_ns_ = 0;
   std::uint64_t launches_before_ = 0;  ///< of the holder, when its window opened
 
   std::uint64_t windows_total_ = 0;

@@ -17,6 +17,8 @@ class Pauses {
   void TooShort() { long_ones_ = 0; }
   /// It has a window.
   void Served() { woke_ = false; }
+  /// It wants nothing.
+  void Withdraw() { woke_ = false; }
 
   /// It wants the window back that it had given up: others who run meanwhile are to make room. Who
   /// lost its window because the time was over waits for its turn.

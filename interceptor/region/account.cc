@@ -154,16 +154,18 @@ Outcome Subtract(Layout& file, std::size_t slot, std::size_t account, std::uint6
 }
 
 AccountUse UseOf(const Layout& file, std::size_t slot, std::size_t account) {
+  constexpr int kTries = 3;  // between changes by other threads
   const Word& head = HeadOf(file, account);
-  const std::uint64_t seen = head.load(std::memory_order_acquire);
-  if (seen != 0 && SlotOf(seen) == slot) [[likely]] {
+  for (int i = 0; i < kTries; ++i) {
+    const std::uint64_t seen = head.load(std::memory_order_acquire);
+    if (seen == 0 || SlotOf(seen) != slot) break;
     const Record* record = FindRecord(BalanceOf(file, slot, account), SequenceOf(seen));
-    if (record != nullptr) [[likely]] {
-      const AccountUse use{.total_bytes = record->total_bytes.load(std::memory_order_acquire),
-                           .lane_bytes = record->used_bytes.load(std::memory_order_acquire)};
-      const bool holds = head.load(std::memory_order_acquire) == seen;
-      if (holds && use.total_bytes <= kMaxBytes) return use;
-    }
+    if (record == nullptr) continue;
+    const AccountUse use{.total_bytes = record->total_bytes.load(std::memory_order_acquire),
+                         .lane_bytes = record->used_bytes.load(std::memory_order_acquire)};
+    const bool holds = head.load(std::memory_order_acquire) == seen;
+    if (holds && use.total_bytes <= kMaxBytes) [[likely]]
+      return use;
   }
   return {TotalBytes(file, account), LaneBytes(file, slot, account)};
 }

@@ -29,13 +29,13 @@ class Mutex {
   }
   void Unlock() {
     held_.store(0, std::memory_order_release);
-    if (waiting_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    if (waited_for_.load(std::memory_order_relaxed) != 0) [[unlikely]]
       Wake(*this);
   }
   /// In a forked child, whoever held it in the parent.
   void ForgetAfterFork() {
     held_.store(0, std::memory_order_relaxed);
-    waiting_.store(0, std::memory_order_relaxed);
+    waited_for_.store(0, std::memory_order_relaxed);
   }
 
  private:
@@ -46,20 +46,22 @@ class Mutex {
     return held_.compare_exchange_strong(free, 1, std::memory_order_acquire,
                                          std::memory_order_relaxed);
   }
+  /// Whoever has waited leaves it as waited for: he does not know of others.
   [[gnu::cold, gnu::noinline]] static void Wait(Mutex& mutex) {
-    mutex.waiting_.fetch_add(1, std::memory_order_relaxed);
-    while (!mutex.TryLock()) {
+    do {
+      mutex.waited_for_.store(1, std::memory_order_relaxed);
       const timespec nap = {0, kNapNs};
       syscall(SYS_futex, &mutex.held_, FUTEX_WAIT_PRIVATE, 1, &nap, nullptr, 0);
-    }
-    mutex.waiting_.fetch_sub(1, std::memory_order_relaxed);
+    } while (!mutex.TryLock());
+    mutex.waited_for_.store(1, std::memory_order_relaxed);
   }
   [[gnu::cold, gnu::noinline]] static void Wake(Mutex& mutex) {
+    mutex.waited_for_.store(0, std::memory_order_relaxed);
     syscall(SYS_futex, &mutex.held_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
 
   std::atomic<std::uint32_t> held_ = 0;
-  std::atomic<std::uint32_t> waiting_ = 0;
+  std::atomic<std::uint32_t> waited_for_ = 0;
 };
 
 /// Holds one while it lives.

@@ -1,5 +1,6 @@
 // What the compute arbiter's thread costs: microseconds of CPU in each second, with containers that
-// are attached and idle, and with some that contend. Takes two seconds a case, real time.
+// are attached and idle, with some that contend, and where the first of those works 1 ms and pauses
+// 5 ms by turns. Takes two seconds a case, real time.
 #include <dirent.h>
 #include <time.h>
 
@@ -44,6 +45,19 @@ std::uint64_t CpuNsOf(const std::string& thread) {
 struct Container {
   test::TempDir folder;
   region::Region region;
+  bool pauses = false;
+  std::uint64_t since_ns = 0;  ///< it works, or does not
+  bool has_work = true;
+
+  void Turn(std::uint64_t now_ns, bool open) {
+    constexpr std::uint64_t kWorkNs = 1'000'000;
+    constexpr std::uint64_t kPauseNs = 5'000'000;
+    if (!pauses) return;
+    if (has_work && !open) since_ns = now_ns;
+    if (now_ns - since_ns < (has_work ? kWorkNs : kPauseNs)) return;
+    has_work = !has_work;
+    since_ns = now_ns;
+  }
 };
 
 class Node {
@@ -69,7 +83,8 @@ class Node {
     }
     return list;
   }
-  /// All of them always have something to launch.
+  void FirstPauses() { containers_[0].pauses = true; }
+  /// All of them have something to launch, always, or by turns.
   void Contend(std::uint64_t ns) {
     std::uint64_t last = NowNs();
     for (const std::uint64_t end = last + ns; last < end; Nap(200'000)) {
@@ -77,9 +92,11 @@ class Node {
       for (Container& one : containers_) {
         const auto view = region::ReadGrant(one.region.Grant(0), NowNs());
         const bool open = view.valid && view.IsOpen(NowNs());
-        one.region.SetRunning(0, open);
-        one.region.SetWaiting(0, open ? region::WaitsFor::kNothing : region::WaitsFor::kWindow);
-        if (open) one.region.Pace(0).used_ns.fetch_add(now - last);
+        one.Turn(now, open);
+        const bool waits = one.has_work && !open;
+        one.region.SetRunning(0, open && one.has_work);
+        one.region.SetWaiting(0, waits ? region::WaitsFor::kWindow : region::WaitsFor::kNothing);
+        if (open && one.has_work) one.region.Pace(0).used_ns.fetch_add(now - last);
       }
       last = now;
     }
@@ -89,8 +106,9 @@ class Node {
   std::deque<Container> containers_;
 };
 
-void Measure(benchmark::State& state, bool contend) {
+void Measure(benchmark::State& state, bool contend, bool pause) {
   Node node(state.range(0));
+  if (pause) node.FirstPauses();
   const agent::ArbiterThread arbiter([&] { return node.List(); });
   Nap(300'000'000);
   for (auto _ : state) {
@@ -106,11 +124,13 @@ void Measure(benchmark::State& state, bool contend) {
   }
 }
 
-void Idle(benchmark::State& state) { Measure(state, false); }
-void Contending(benchmark::State& state) { Measure(state, true); }
+void Idle(benchmark::State& state) { Measure(state, false, false); }
+void Contending(benchmark::State& state) { Measure(state, true, false); }
+void OnePauses(benchmark::State& state) { Measure(state, true, true); }
 
 BENCHMARK(Idle)->Arg(1)->Arg(10)->Arg(50)->Iterations(1)->Unit(benchmark::kSecond);
 BENCHMARK(Contending)->Arg(2)->Arg(4)->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(OnePauses)->Arg(2)->Arg(4)->Iterations(1)->Unit(benchmark::kSecond);
 
 }  // namespace
 

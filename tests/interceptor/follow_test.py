@@ -2,8 +2,8 @@
 """A process with gates follows its limits file: their threads look at it for everybody. Usage: follow_test.py BUILD_FOLDER"""
 import unittest
 
-from container import GPUS
-from gate import ALONE, Gate
+from container import GPUS, Container
+from gate import ALONE
 
 SMALLER = """
 def write(mib):
@@ -17,7 +17,7 @@ def follows(mib):
 """
 
 
-class Follow(Gate):
+class Follow(Container):
     def run_with_file(self, cores, script):
         text = "v1 fixed-share " + " ".join(f"{uuid}:%d:{cores}" for uuid in GPUS[:2])
         with open(self.path("limits"), "w") as file:

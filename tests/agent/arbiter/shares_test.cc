@@ -103,6 +103,17 @@ INSTANTIATE_TEST_SUITE_P(Habits, SharesOfPausing,
                                            Pausing{8 * kMs, 30 * kMs, 18.0},
                                            Pausing{20 * kMs, 30 * kMs, 32.0}));
 
+TEST(Arbiter, ManyThatPausePayForTheHandOversThemselves) {
+  for (const auto& [work_ns, pause_ns] :
+       {std::pair{300 * kUs, 4 * kMs}, {kMs, 3 * kMs}, {kMs, 15 * kMs}}) {
+    std::vector<Habits> habits(11, {.percent = 5, .kernel_ns = work_ns, .think_ns = pause_ns});
+    habits[0] = {.percent = 50};
+    SimulatedGpu gpu(habits);
+    gpu.Run(kRun);
+    EXPECT_GE(gpu.Share(0, kRun), 49.0) << work_ns << " " << pause_ns;
+  }
+}
+
 TEST(Arbiter, WhoAsksNowAndThenWaitsForAStretchAndWhatIsQueued) {
   for (const std::uint64_t other_ns : {100 * kUs, 500 * kUs, 3 * kMs}) {
     SimulatedGpu gpu({{.percent = 50, .kernel_ns = 100 * kUs, .period_ns = 10 * kMs},
