@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Beside a neighbour on the same core everything takes half as long again.
 BOUNDS = "2"
 ROWS = ["cuLaunchKernel", "cuMemAlloc_and_cuMemFree", "cuMemAlloc_up_to_20000", "cuMemFree_newest_of_20000", "cuMemGetInfo",
-        "cuGetProcAddress_unhooked", "until_main", "until_driver_open", "until_first_call", "until_cuInit"]
+        "cuGetProcAddress_unhooked", "cuCtxGetCurrent_not_hooked", "until_main", "until_driver_open", "until_first_call", "until_cuInit"]
 
 
 def cost(env, rounds, starts, *more):

@@ -15,9 +15,12 @@ MOST_OTHERS = 0.25  # CPUs that others had; the tests by themselves: 0.02 at mos
 
 
 def all_cpus():
-    """Seconds of CPU time that were not idle, those that a hypervisor took away included."""
-    with open("/proc/stat") as file:
-        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    """Seconds of CPU time that were not idle, those that a hypervisor took away included; 0 where the kernel does not tell."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    except (OSError, ValueError):
+        return 0
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
