@@ -85,7 +85,7 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
       tenant.last_active_ns = now_ns;
       tenant.pauses.End(now_ns);
     } else {
-      tenant.pauses.Withdraw();
+      tenant.pauses.Served();
     }
     rows_.push_back(&tenant);
   }
@@ -126,7 +126,7 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
   }
   const TenantSeen& seen = holder_->seen;
   holder_ran_ = holder_ran_ || seen.running || seen.launches != launches_before_;
-  if (holder_->seen.running) holder_->doubts = 0;
+  if (seen.running) holder_->doubts = 0;
   if (!holder_->active()) {
     if (quiet_since_ns_ == 0) quiet_since_ns_ = now_ns;
   } else if (quiet_since_ns_ != 0) {

@@ -15,10 +15,8 @@ class Pauses {
   void End(std::uint64_t now_ns);
   /// It went on before its window was given up.
   void TooShort() { long_ones_ = 0; }
-  /// It has a window.
+  /// It has a window, or wants none.
   void Served() { woke_ = false; }
-  /// It wants nothing.
-  void Withdraw() { woke_ = false; }
 
   /// It wants the window back that it had given up: others who run meanwhile are to make room. Who
   /// lost its window because the time was over waits for its turn.
