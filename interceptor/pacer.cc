@@ -9,6 +9,9 @@ namespace {
 /// Work that is let through at a time, if kernels are that short.
 constexpr std::uint64_t kRoundNs = 3'000'000;
 constexpr std::uint64_t kMostQueuedNs = 7'000'000;
+/// What was queued cannot have taken so long, but with several others in between: the guess of a
+/// launch was wrong.
+constexpr std::uint64_t kTooLongNs = 4 * kMostQueuedNs;
 /// What a turn may take beyond its credit: one that ends in single launches keeps the GPU waiting.
 constexpr std::uint64_t kOverdraftNs = 1'000'000;
 /// By so much an answer may come late on a busy machine.
@@ -37,6 +40,7 @@ constexpr std::uint64_t kLaterNs = 1'000'000;
 Pacer::Step Pacer::Knocked(std::uint64_t now_ns, std::uint64_t first_ns, std::uint64_t launched) {
   // Its time may be unknown yet: the thread that knocks tells it late.
   busy_from_ns_ = std::clamp(first_ns, busy_from_ns_, now_ns);
+  fresh_ = true;
   quiet_ = 0;
   return Next(now_ns, launched);
 }
@@ -76,7 +80,10 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
 void Pacer::Count(const Answer& answer, std::uint64_t ended) {
   const std::uint64_t took = answer.now_ns - answer.asked_ns;
   pace_.ended_launches.fetch_add(ended, std::memory_order_relaxed);
-  if (ended > 0) Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen);
+  if (ended > 0) {
+    Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen && !fresh_);
+    fresh_ = false;
+  }
   const std::uint64_t waited = answer.asked_ns - busy_from_ns_;
   const std::uint64_t late = waited > nap_ns_ ? waited - nap_ns_ : 0;
   late_ns_ = (kLateMemory * late_ns_ + std::min(late, kMostLateNs)) / (kLateMemory + 1);
@@ -177,15 +184,24 @@ std::uint64_t Pacer::WhenToLook(std::uint64_t now_ns) const {
   return std::min(likely, now_ns + kLaterNs);
 }
 
+/// Of one of the launches that are let through next. Beside others, whom the hardware lets in
+/// between, the average is several times too long: who has time to spare would be let through one
+/// by one, lose his turn on the GPU each time, and be slower still.
+std::uint64_t Pacer::LaunchNs(std::uint64_t usable_ns) const {
+  const bool has_time = !law_.HasEnd() && usable_ns > region::kTurnNs;
+  return has_time ? std::min(average_ns_, shortest_ns_) : average_ns_;
+}
+
 Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
   const auto usable = static_cast<std::uint64_t>(std::max<std::int64_t>(usable_ns, 0));
+  const std::uint64_t launch_ns = LaunchNs(usable);
   // Of long kernels one runs and one is ready.
   const std::uint64_t room =
-      std::min(std::max(kMostQueuedNs, 2 * average_ns_), usable + kOverdraftNs);
-  std::uint64_t left = average_ns_ == 0 ? 0 : room / average_ns_;
+      std::min(std::max(kMostQueuedNs, 2 * launch_ns), usable + kOverdraftNs);
+  std::uint64_t left = launch_ns == 0 ? 0 : room / launch_ns;
   left = left > queued ? left - queued : 0;
   const std::uint64_t most =
-      std::min({average_ns_ == 0 ? 1 : std::max<std::uint64_t>(kRoundNs / average_ns_, 1),
+      std::min({launch_ns == 0 ? 1 : std::max<std::uint64_t>(kRoundNs / launch_ns, 1),
                 4 * last_credits_ + 1, kMostCredits});
   Step step{.kind = Step::Kind::kRound, .credits = 0};
   if (queued == 0) step.credits = std::max<std::uint64_t>(std::min(left, most), 1);
@@ -197,10 +213,10 @@ Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
   return step;
 }
 
-/// If more was queued when the answer came, the GPU worked all the time. If not, some of the time
-/// is the answer's delay, or ours.
-void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) {
-  const std::uint64_t late = more_queued ? 0 : std::min(kLateNs, took_ns * 3 / 4);
+/// If more was queued when the answer came, the GPU worked for us all the time, unless others had
+/// it before. If not, some of the time is the answer's delay, or ours.
+void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool all_work) {
+  const std::uint64_t late = all_work ? 0 : std::min(kLateNs, took_ns * 3 / 4);
   const std::uint64_t most = std::max<std::uint64_t>(took_ns / ended, 1);
   const std::uint64_t least = std::max<std::uint64_t>((took_ns - late) / ended, 1);
   // Up at once, down slowly: to let too many through costs more than to let too few.
@@ -209,8 +225,8 @@ void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued) 
   } else if (average_ns_ > most) {
     average_ns_ = (3 * average_ns_ + most) / 4;
   }
-  const bool shorter = shortest_ns_ == 0 || least < shortest_ns_;
-  shortest_ns_ = shorter ? least : shortest_ns_ + (least - shortest_ns_) / 8;
+  const bool anew = shortest_ns_ == 0 || least < shortest_ns_ || took_ns > kTooLongNs;
+  shortest_ns_ = anew ? least : shortest_ns_ + (least - shortest_ns_) / 8;
 }
 
 /// Half of what is surely to come, so that a wrong guess does not keep the GPU idle. Where little

@@ -79,11 +79,12 @@ class Pacer {
   Step Rest(std::uint64_t now_ns);
   Step Settled(const Answer& answer);
   Step Round(std::int64_t usable_ns, std::uint64_t queued);
+  std::uint64_t LaunchNs(std::uint64_t usable_ns) const;
   std::int64_t PauseNs() const;
   std::int64_t UsableNs(std::uint64_t now_ns) const;
   std::uint64_t WhenToLook(std::uint64_t now_ns) const;
   void Count(const Answer& answer, std::uint64_t ended);
-  void Learn(std::uint64_t took_ns, std::uint64_t ended, bool more_queued);
+  void Learn(std::uint64_t took_ns, std::uint64_t ended, bool all_work);
   std::uint64_t Nap(std::uint64_t queued);
   std::uint64_t RandomNap(std::uint64_t mean_ns);
 
@@ -101,6 +102,7 @@ class Pacer {
   std::uint64_t shortest_ns_ = 0;  ///< the least that a launch took lately
   std::uint64_t last_credits_ = 1;
   int quiet_ = 0;  ///< rounds in a row that brought nothing
+  bool fresh_ = false;  ///< no answer since the last knock: others may have had the GPU before
   bool draining_ = false;
   bool settling_ = false;  ///< something unknown may run, until the driver has answered once
 };

@@ -23,10 +23,30 @@ constexpr std::uint64_t kStart = 1000 * kSecond;
 struct Gpu {
   std::uint64_t free_at = kStart;
   std::uint64_t busy_ns = 0;
+  /// Somebody else never rests: has the GPU when nothing of ours is queued, and else every other
+  /// slice. 0: nobody does.
+  std::uint64_t slice_ns = 0;
+  /// What it takes until we have it after a millisecond without work of ours.
+  std::uint64_t switch_ns = 0;
+  std::uint64_t slice_ends_at = kStart;
+
   std::uint64_t Run(std::uint64_t now, std::uint64_t length) {
-    free_at = std::max(free_at, now) + length;
     busy_ns += length;
-    return free_at;
+    if (slice_ns != 0) return Slice(now, length);
+    if (now > free_at + kMs) free_at = now + switch_ns;
+    return free_at = std::max(free_at, now) + length;
+  }
+  std::uint64_t Slice(std::uint64_t now, std::uint64_t length) {
+    if (now > free_at) {
+      free_at += (now - free_at + slice_ns - 1) / slice_ns * slice_ns;
+      slice_ends_at = free_at + slice_ns;
+    }
+    while (free_at + length > slice_ends_at) {
+      length -= slice_ends_at - free_at;
+      free_at = slice_ends_at + slice_ns;
+      slice_ends_at = free_at + slice_ns;
+    }
+    return free_at += length;
   }
 };
 
@@ -60,18 +80,19 @@ class Process {
   Pacer pacer;
   std::uint64_t latency_ns = 20 * kUs;  ///< of every wake-up
   std::uint64_t batches = 0;
+  bool gated = true;
   std::function<Law(std::uint64_t)> law;  ///< as it is at a time, if it changes
 
  private:
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
 
-  bool CanLaunch() const { return credits_ > 0; }
+  bool CanLaunch() const { return credits_ > 0 || !gated; }
 
   void Launch(std::uint64_t now) {
     const bool odd = batches % 2 == 1 && program_.other_ns != 0;
     const std::uint64_t end = gpu_.Run(now, odd ? program_.other_ns : program_.kernel_ns);
     ends_.push_back(end);
-    --credits_;
+    if (gated) --credits_;
     ++launched_;
     program_at_ = now + 3 * kUs;
     if (++in_batch_ == program_.batch) {
@@ -171,7 +192,9 @@ TEST(Pacer, HoldsTheShareOfKernelsOfASecond) {
 }
 
 TEST(Pacer, HoldsTheShareOfKernelsOfManyLengths) {
-  EXPECT_NEAR(ShareOf(30, {.kernel_ns = 50 * kUs, .batch = 100, .other_ns = 7 * kMs}), 30, 1.5);
+  // 0.7 s of the GPU at a time.
+  const Program changes{.kernel_ns = 50 * kUs, .batch = 100, .other_ns = 7 * kMs};
+  EXPECT_NEAR(ShareOf(30, changes, 100), 30, 1.5);
   EXPECT_NEAR(ShareOf(50, {.kernel_ns = 20 * kUs, .other_ns = 3 * kMs}), 50, 1.5);
 }
 
@@ -222,10 +245,38 @@ TEST(Pacer, WhatTheAgentSaysIsNoWorkIsNotCharged) {
   }
 }
 
+/// Of some work each 20 ms, beside one that never rests, while the agent lets both in.
+std::uint64_t BurstsBesideAGreedyOne(std::uint32_t percent, bool gated, std::uint64_t kernel_ns,
+                                     std::uint64_t launches) {
+  Gpu gpu{.slice_ns = 2 * kMs};
+  region::Pace pace{};
+  Process process(
+      gpu, pace, percent,
+      {.kernel_ns = kernel_ns, .batch = launches, .waits = true, .think_ns = 18'123 * kUs});
+  process.gated = gated;
+  process.law = [percent](std::uint64_t) {
+    return Law{.percent = percent, .arbitrated = true, .open_until_ns = region::kOpenInRounds};
+  };
+  RunFor(20 * kSecond, gpu, {&process});
+  return process.batches;
+}
+
+TEST(Pacer, WhoIsBelowItsShareKeepsItsTurnsOnTheGpuBesideOthers) {
+  for (const std::uint32_t percent : {0U, 50U, 80U}) {
+    for (const auto& [kernel, launches] :
+         {std::pair{5 * kUs, 200U}, {20 * kUs, 200U}, {100 * kUs, 40U}, {500 * kUs, 8U}}) {
+      const auto without = BurstsBesideAGreedyOne(percent, false, kernel, launches);
+      const auto with = BurstsBesideAGreedyOne(percent, true, kernel, launches);
+      EXPECT_GE(static_cast<double>(with), 0.99 * static_cast<double>(without))
+          << percent << " percent, kernels of " << kernel / kUs << " us";
+    }
+  }
+}
+
 /// The first `window` of each `period` are the container's.
 double ShareInWindows(std::uint32_t percent, Program program, std::uint64_t window,
-                      std::uint64_t period) {
-  Gpu gpu;
+                      std::uint64_t period, std::uint64_t switch_ns = 0) {
+  Gpu gpu{.switch_ns = switch_ns};
   region::Pace pace{};
   Process process(gpu, pace, percent, program);
   process.latency_ns = 10 * kUs;
@@ -248,6 +299,17 @@ TEST(Pacer, FillsAWindowAndEndsWithIt) {
     EXPECT_LT(share, 50 + late) << kernel;
   }
   EXPECT_NEAR(ShareInWindows(0, {.kernel_ns = 50 * kMs}, 20 * kMs, 200 * kMs), 25, 1);
+}
+
+TEST(Pacer, AWindowsFirstLaunchIsNotTakenForALongOne) {
+  constexpr std::uint64_t kSwitchNs = 600 * kUs;
+  for (const std::uint64_t kernel : {5 * kUs, 20 * kUs, 100 * kUs}) {
+    const Program program{.kernel_ns = kernel};
+    const double at_once = ShareInWindows(0, program, 20 * kMs, 40 * kMs);
+    const double late = ShareInWindows(0, program, 20 * kMs, 40 * kMs, kSwitchNs);
+    const double lost = 100.0 * static_cast<double>(kSwitchNs) / (40.0 * kMs);
+    EXPECT_GT(late, at_once - 1.3 * lost) << kernel;
+  }
 }
 
 TEST(Pacer, AWindowOfItsOwnSizeIsNotCutShortByTheShare) {
