@@ -79,10 +79,12 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
     Tenant& tenant = found->second;
     // Until now its gate was open.
     if (is_new || (one.attached && !tenant.seen.attached)) tenant.closed_ns = now_ns;
+    // What runs between two looks is seen by nothing else.
+    const bool launched = !is_new && one.launches != tenant.seen.launches;
     tenant.seen = one;
     tenant.round = round_;
+    if (launched || tenant.active()) tenant.last_active_ns = now_ns;
     if (tenant.active()) {
-      tenant.last_active_ns = now_ns;
       tenant.pauses.End(now_ns);
     } else {
       tenant.pauses.Served();

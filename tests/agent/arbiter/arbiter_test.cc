@@ -28,6 +28,23 @@ TEST_F(ArbiterRules, ALoneOneHasNoGateAndOthersThatCameHaveRounds) {
   EXPECT_EQ(grants_[0].open_until_ns, kOpenForAll);
 }
 
+TEST_F(ArbiterRules, WorkThatIsOverBetweenTwoLooksContendsToo) {
+  Want(0, false, true);
+  Want(1, false, true);
+  After(kMs);
+  Want(1, false, false);
+  Pass(kContendingNs + kMs);
+  ASSERT_EQ(arbiter_.mode(), ArbiterMode::kRounds);
+  tenants_[1].launches = 1;
+  After(10 * kMs);
+  EXPECT_EQ(arbiter_.mode(), ArbiterMode::kWindows);
+  for (int i = 0; i < 1000; ++i) {
+    tenants_[1].launches += i % 9 == 0 ? 1 : 0;
+    After(10 * kMs);
+    ASSERT_EQ(arbiter_.mode(), ArbiterMode::kWindows) << i;
+  }
+}
+
 TEST_F(ArbiterRules, AWindowOpensWhenNobodyElseRuns) {
   Want(0, false, true);
   After(kMs);
