@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/arbiter/accounts.h"
+#include "agent/arbiter/slicing.h"
 
 namespace tessera::agent {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 constexpr std::uint64_t kNearEndNs = 1'000'000;
 /// A holder that does nothing for so long, while others want, has given its window up.
 constexpr std::uint64_t kGiveUpNs = 1'000'000;
+/// Shorter breaks are part of one piece of work.
+constexpr std::uint64_t kGapNs = 500'000;
 /// A container that wants and does not use its window is stopped, or lies: the window ends.
 constexpr std::uint64_t kStartNs = 5'000'000;
 /// So often at least a window ends while others want, whoever is next: a holder that was stopped in
@@ -32,7 +35,7 @@ constexpr std::uint64_t kHandOverNs = 1'000'000;
 constexpr std::uint64_t kHandOverLookNs = 100'000;
 constexpr std::uint64_t kQuietLookNs = 250'000;
 constexpr std::uint64_t kWindowLookNs = 1'000'000;
-constexpr std::uint64_t kOpenLookNs = 10'000'000;
+constexpr std::uint64_t kOpenLookNs = 10'000'000;  ///< on average
 constexpr std::uint64_t kIdleLookNs = 20'000'000;
 
 }  // namespace
@@ -106,9 +109,9 @@ ModeChooser::Seen Arbiter::Contenders(std::uint64_t now_ns) const {
     const std::uint64_t since = now_ns - tenant->last_active_ns;
     seen.contending += since < kContendingNs ? 1 : 0;
     seen.lately += since < kLatelyNs ? 1 : 0;
-    const bool presses = tenant->seen.presses && tenant->believed();
-    seen.pressing = seen.pressing || (presses && since < kLatelyNs);
+    seen.pressing = seen.pressing || (tenant->presses() && since < kLatelyNs);
   }
+  seen.pressing = seen.pressing && !SlicesServe(rows_, now_ns, mode() == ArbiterMode::kWindows);
   return seen;
 }
 
@@ -123,6 +126,7 @@ void Arbiter::HandOut(std::uint64_t now_ns) {
 void Arbiter::TendWindow(std::uint64_t now_ns) {
   const Tenant* const next = Next(now_ns);
   if (now_ns >= until_ns_) {
+    if (holder_->active()) holder_->pauses.CutShort(work_from_ns_, now_ns);
     Close(until_ns_, next != nullptr && MayInterrupt(*next) ? next : nullptr);
     return;
   }
@@ -132,10 +136,10 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
   if (!holder_->active()) {
     if (quiet_since_ns_ == 0) quiet_since_ns_ = now_ns;
   } else if (quiet_since_ns_ != 0) {
-    holder_->pauses.TooShort();
-    quiet_since_ns_ = 0;
+    GoOn(now_ns);
   }
   if (HasToEnd(now_ns, next)) {
+    if (quiet_since_ns_ == 0) holder_->pauses.CutShort(work_from_ns_, now_ns);
     Close(now_ns, !holder_ran_ ? nullptr : quiet_since_ns_ != 0 ? holder_ : next);
   } else {
     Prolong(now_ns, next);
@@ -153,11 +157,24 @@ bool Arbiter::HasToEnd(std::uint64_t now_ns, const Tenant* next) {
   return true;
 }
 
+/// Before its window was given up.
+void Arbiter::GoOn(std::uint64_t now_ns) {
+  holder_->pauses.TooShort();
+  if (now_ns - quiet_since_ns_ >= kGapNs) {
+    holder_->pauses.Worked(work_from_ns_, quiet_since_ns_);
+    work_from_ns_ = now_ns;
+  }
+  quiet_since_ns_ = 0;
+}
+
 /// Others want the GPU, and the holder has nothing to do. If it has not said that it did anything,
 /// it is no reason to let it in earlier the next time.
 bool Arbiter::GivesUp(std::uint64_t now_ns) {
   if (!holder_->pauses.AreLong() && now_ns - quiet_since_ns_ < kGiveUpNs) return false;
-  if (holder_ran_) holder_->pauses.Begin(quiet_since_ns_);
+  if (holder_ran_) {
+    holder_->pauses.Worked(work_from_ns_, quiet_since_ns_);
+    holder_->pauses.Begin(quiet_since_ns_);
+  }
   return true;
 }
 
@@ -202,6 +219,7 @@ void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
   }
   holder_ = &next;
   opened_ns_ = now_ns;
+  work_from_ns_ = now_ns;
   window_until_ns_ = now_ns + kWindowNs;
   quiet_since_ns_ = 0;
   holder_ran_ = false;
@@ -280,7 +298,10 @@ std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const 
   if (mode() != ArbiterMode::kWindows) {
     const bool busy = std::any_of(rows_.begin(), rows_.end(),
                                   [](const Tenant* tenant) { return tenant->active(); });
-    return now_ns + (busy && rows_.size() > 1 ? kOpenLookNs : kIdleLookNs);
+    // Not in step with anybody who works each 10 ms: golden sections of the way from a half to one
+    // and a half.
+    const std::uint64_t section = round_ * 6'180'340 % kOpenLookNs;
+    return now_ns + (busy && rows_.size() > 1 ? kOpenLookNs / 2 + section : kIdleLookNs);
   }
   if (holder_ == nullptr) {
     if (until_ns_ == now_ns) return now_ns;  // closed just now

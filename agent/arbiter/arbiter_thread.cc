@@ -145,6 +145,7 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
                         .wanting = demand.wanting,
                         .running = demand.running,
                         .presses = presses,
+                        .occupies_permille = member->pressure.occupies_permille(),
                         .launches = demand.launches});
   }
 }

@@ -1,6 +1,7 @@
 #include "agent/arbiter/pressure.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace tessera::agent {
 namespace {
@@ -15,6 +16,8 @@ constexpr std::uint64_t kBreakNs = 100'000'000;
 constexpr std::uint64_t kPressesPercent = 85;
 constexpr std::uint64_t kStillPressesPercent = 75;
 constexpr std::uint64_t kHeldPercent = 10;
+/// What was seen so long ago counts 1/e.
+constexpr double kFadeNs = 0.5e9;
 /// So long work that is under way is believed to be work. What runs for longer was let through in
 /// one piece, and no window holds it.
 constexpr std::uint64_t kMostEndlessNs = 10'000'000'000;
@@ -36,6 +39,7 @@ bool Pressure::Take(const Look& look) {
   longest_ns_ = std::max(longest_ns_, elapsed);
   if (!look.waiting) free_ns_ += elapsed;
   if (look.held) held_ns_ += elapsed;
+  if (look.running) ran_ns_ += elapsed;
   always_ran_ = always_ran_ && look.running;
   const bool long_enough = look.now_ns - base_.now_ns >= kPeriodNs;
   if ((moved && long_enough) || free_ns_ >= kLongestPeriodNs) Judge(look);
@@ -52,6 +56,7 @@ void Pressure::Judge(const Look& look) {
   const std::uint64_t throttled = told <= seen + 2 * longest_ns_ ? told : seen;
   const std::uint64_t used = look.used_ns - base_.used_ns;
   const std::uint64_t free = passed > throttled ? passed - throttled : 0;
+  Remember(used, passed);
   // Work that is under way is counted when it has ended.
   endless_ns_ = used == 0 && always_ran_ ? endless_ns_ + passed : 0;
   const bool endless = endless_ns_ != 0 && endless_ns_ <= kMostEndlessNs;
@@ -62,12 +67,27 @@ void Pressure::Judge(const Look& look) {
   Restart(look);
 }
 
+void Pressure::Remember(std::uint64_t used_ns, std::uint64_t passed_ns) {
+  const auto passed = static_cast<double>(passed_ns);
+  const double fades = 1 - std::exp(-passed / kFadeNs);
+  const auto part = [&](std::uint64_t ns) {
+    return std::min(static_cast<double>(ns) / passed, 1.0);
+  };
+  counted_part_ += fades * (part(used_ns) - counted_part_);
+  ran_part_ += fades * (part(ran_ns_) - ran_part_);
+}
+
+std::uint32_t Pressure::occupies_permille() const {
+  return static_cast<std::uint32_t>(1000 * std::max(counted_part_, ran_part_));
+}
+
 void Pressure::Restart(const Look& look) {
   last_ns_ = look.now_ns;
   last_used_ns_ = look.used_ns;
   base_ = look;
   free_ns_ = 0;
   held_ns_ = 0;
+  ran_ns_ = 0;
   longest_ns_ = 0;
   always_ran_ = true;
 }

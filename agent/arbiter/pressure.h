@@ -28,10 +28,14 @@ class Pressure {
   /// REQUIRES: now_ns never goes back. Returns presses().
   bool Take(const Look& look);
   bool presses() const { return presses_; }
+  /// So much of the time, over the last half second or so, its work was under way: as it counts, or
+  /// as looks saw it run, whichever is more.
+  std::uint32_t occupies_permille() const;
 
  private:
   void Restart(const Look& look);
   void Judge(const Look& look);
+  void Remember(std::uint64_t used_ns, std::uint64_t passed_ns);
 
   bool presses_ = true;
   bool begun_ = false;
@@ -41,6 +45,9 @@ class Pressure {
   std::uint64_t free_ns_ = 0;       ///< of the period: it did not wait, as looks saw it
   std::uint64_t held_ns_ = 0;       ///< likewise
   std::uint64_t longest_ns_ = 0;    ///< likewise: between two looks
+  std::uint64_t ran_ns_ = 0;        ///< likewise: it ran
+  double counted_part_ = 0;         ///< of the time, lately
+  double ran_part_ = 0;             ///< likewise
   std::uint64_t endless_ns_ = 0;    ///< so long it has run, and counted nothing
   bool always_ran_ = true;          ///< likewise
 };

@@ -19,6 +19,8 @@ struct TenantSeen {
   bool running = false;   ///< likewise
   /// It keeps the GPU busy for as long as it may (Pressure).
   bool presses = false;
+  /// So much of the time its work was under way lately (Pressure).
+  std::uint32_t occupies_permille = 0;
   /// That have ended, ever, as it counts: what runs between two looks is not seen running.
   std::uint64_t launches = 0;
 };
@@ -56,7 +58,12 @@ struct Tenant {
   /// False: it wanted, was let in and has done nothing since. It is stopped, or lies: then it
   /// neither presses nor saves up what it does not use.
   bool believed() const { return doubts == 0 || seen.running; }
+  bool presses() const { return seen.presses && believed(); }
   bool best_effort() const { return seen.policy == region::Policy::kBestEffort; }
+  /// It may not use more than its share, whoever else is there.
+  bool capped() const {
+    return seen.policy == region::Policy::kFixedShare && seen.percent > 0 && seen.percent < 100;
+  }
 };
 
 }  // namespace tessera::agent

@@ -141,6 +141,82 @@ TEST(OpenGates, WhoSaysThatItRunsPutsOthersIntoWindowsForSomeSecondsOnly) {
   EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kRounds);
 }
 
+/// Works and thinks by turns, beside one that never rests.
+SimulatedGpu Brief(std::uint64_t work_ns, std::uint64_t think_ns, const Habits& of_brief,
+                   const Habits& greedy) {
+  Habits brief = of_brief;
+  brief.kernel_ns = work_ns;
+  brief.think_ns = think_ns;
+  SimulatedGpu gpu({brief, greedy});
+  gpu.TellBusy();
+  gpu.Run(kRun);
+  return gpu;
+}
+
+TEST(OpenGates, BriefWorkBesideOneThatNeverRestsNeedsNoWindows) {
+  // With windows the first had 16, 11 and 3 percent, the other 61, 81 and 89.
+  for (const auto& [work_ns, think_ns] :
+       {std::pair{kMs, 1600 * kUs}, {kMs, 5 * kMs}, {300 * kUs, 10 * kMs}}) {
+    const double natural =
+        100.0 * static_cast<double>(work_ns) / static_cast<double>(work_ns + think_ns);
+    for (const Habits& greedy : {Habits{.percent = 50}, {.policy = Policy::kBestEffort}}) {
+      const SimulatedGpu gpu = Brief(work_ns, think_ns, {.percent = 50}, greedy);
+      EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kRounds);
+      EXPECT_GE(gpu.Share(0, kRun), 0.68 * natural);
+      EXPECT_GE(gpu.Total(kRun), 96.0);
+    }
+  }
+}
+
+TEST(OpenGates, BriefWorkThatIsMoreThanItsShareHasWindows) {
+  const SimulatedGpu gpu = Brief(kMs, 1600 * kUs, {.percent = 10}, {.percent = 90});
+  EXPECT_GE(gpu.Share(1, kRun), 89.0);
+}
+
+TEST(OpenGates, ACapOfBriefWorkTakesNoMoreThanWindowsDo) {
+  // With windows they had 16 and 13 percent.
+  for (const auto& [percent, least] : {std::pair{50, 24.0}, {30, 14.0}}) {
+    const Habits capped{.policy = Policy::kFixedShare, .percent = percent, .caps_itself = true};
+    const SimulatedGpu gpu = Brief(kMs, 1600 * kUs, capped, {.percent = 50});
+    EXPECT_GE(gpu.Share(0, kRun), least) << percent;
+    EXPECT_GE(gpu.Share(1, kRun), 65.0) << percent;
+  }
+}
+
+TEST(OpenGates, ACapOfOneThatNeverRestsIsKeptByWindows) {
+  const Habits capped{.policy = Policy::kFixedShare, .percent = 50, .caps_itself = true};
+  const SimulatedGpu gpu = Brief(kMs, 1600 * kUs, {.percent = 50}, capped);
+  EXPECT_NEAR(gpu.Share(1, kRun), 50, 1.0);
+}
+
+TEST(OpenGates, BestEffortInBriefPiecesTakesNothingFromTheGuaranteed) {
+  const SimulatedGpu gpu = Brief(kMs, 1600 * kUs, {.policy = Policy::kBestEffort}, {.percent = 50});
+  EXPECT_GE(gpu.Share(1, kRun), 99.0);
+}
+
+TEST(OpenGates, NobodyIsWorseOffWithoutWindowsThanItsShare) {
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](std::uint64_t low, std::uint64_t high) {
+      return std::uniform_int_distribution<std::uint64_t>(low, high)(random);
+    };
+    std::vector<Habits> habits;
+    int left = 100;
+    for (std::size_t count = pick(1, 3); habits.size() < count;) {
+      const int percent = static_cast<int>(pick(5, 30));
+      const std::uint64_t work_ns = pick(1, 30) * 100 * kUs;
+      habits.push_back(
+          {.percent = percent, .kernel_ns = work_ns, .think_ns = work_ns * pick(1, 9)});
+      left -= percent;
+    }
+    habits.push_back({.percent = left});
+    SimulatedGpu gpu(habits, seed);
+    gpu.TellBusy();
+    gpu.Run(kRun);
+    EXPECT_GE(gpu.Share(habits.size() - 1, kRun), left - 1.5) << "seed " << seed;
+  }
+}
+
 TEST(OpenGates, WhoHidesWhatItUsesWinsNothing) {
   Habits liar{.percent = 30};
   liar.counts_nothing = true;
@@ -150,6 +226,14 @@ TEST(OpenGates, WhoHidesWhatItUsesWinsNothing) {
   SimulatedGpu beside_short({liar, LaunchBound(Policy::kBurstShare, 70)});
   beside_short.Run(kRun);
   EXPECT_GE(beside_short.Share(1, kRun), 9.0) << "as with windows";
+  // Nor where equals would be served by slices.
+  for (Habits one : {Habits{.percent = 30, .counts_nothing = true},
+                     {.percent = 30, .never_running = true},
+                     {.percent = 30, .never_running = true, .counts_nothing = true}}) {
+    SimulatedGpu gpu({one, {.percent = 30}});
+    gpu.Run(kRun);
+    EXPECT_GE(gpu.Share(1, kRun), 49.0);
+  }
 }
 
 }  // namespace

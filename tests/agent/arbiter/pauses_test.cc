@@ -47,6 +47,25 @@ TEST(Pauses, WhoEndsOneHasWokenUntilItIsServed) {
   EXPECT_FALSE(pauses.woke());
 }
 
+TEST(Pauses, ThreeBriefWorksAreAHabitUntilALongOneEndsIt) {
+  Pauses pauses;
+  const auto works = [&](std::uint64_t ns) { pauses.Worked(1000 * kMs, 1000 * kMs + ns); };
+  for (int i = 0; i < 2; ++i) works(kMs);
+  EXPECT_FALSE(pauses.WorkIsBrief(1003 * kMs));
+  works(2 * kMs);
+  EXPECT_TRUE(pauses.WorkIsBrief(1003 * kMs));
+  pauses.CutShort(1000 * kMs, 1002 * kMs);
+  EXPECT_TRUE(pauses.WorkIsBrief(1003 * kMs)) << "it had just begun";
+  pauses.CutShort(1000 * kMs, 1003 * kMs);
+  EXPECT_FALSE(pauses.WorkIsBrief(1003 * kMs));
+  for (int i = 0; i < 3; ++i) works(kMs);
+  works(3 * kMs);
+  EXPECT_FALSE(pauses.WorkIsBrief(1003 * kMs));
+  for (int i = 0; i < 3; ++i) works(kMs);
+  EXPECT_TRUE(pauses.WorkIsBrief(60'000 * kMs));
+  EXPECT_FALSE(pauses.WorkIsBrief(62'000 * kMs)) << "windows are to show it again";
+}
+
 TEST(Pauses, WhoIsAwayForLongIsNoLongerExpected) {
   Pauses pauses;
   EXPECT_FALSE(pauses.MayEndSoon(kMs));

@@ -31,6 +31,7 @@ class Watched {
   void ForgetsWhatItUsed() { used_ = 0; }
   void HasProcesses(unsigned count) { processes_ = count; }
   void IsNotSeenFor(std::uint64_t ns) { now_ += ns; }
+  std::uint32_t Occupies() const { return pressure_.occupies_permille(); }
 
  private:
   bool Pass(std::uint64_t ns, unsigned percent, Pressure::Look look) {
@@ -56,6 +57,27 @@ class Watched {
   bool full_ = true;
   unsigned processes_ = 1;
 };
+
+TEST(Pressure, TellsHowMuchOfTheTimeWorkIsUnderWay) {
+  Watched one;
+  EXPECT_EQ(one.Occupies(), 0U);
+  for (int i = 0; i < 100; ++i) {
+    one.Runs(20 * kMs, 100);
+    one.Rests(30 * kMs);
+  }
+  EXPECT_NEAR(one.Occupies(), 400, 60);
+  one.Rests(3'000 * kMs);
+  EXPECT_LE(one.Occupies(), 10U);
+}
+
+TEST(Pressure, WhoHidesItsUseOccupiesWhatItIsSeenToRun) {
+  Watched hides;
+  for (int i = 0; i < 100; ++i) {
+    hides.Runs(20 * kMs, 0);
+    hides.Rests(30 * kMs);
+  }
+  EXPECT_NEAR(hides.Occupies(), 400, 100);
+}
 
 TEST(Pressure, OfWhomNothingIsKnownItIsTakenForGranted) {
   Watched one;

@@ -106,6 +106,7 @@ class SimulatedGpu {
                               .held = containers_[i].held(),
                               .full = calibration_.MayBeFull(now_ns_),
                               .counted = mode != ArbiterMode::kFree});
+      seen.occupies_permille = pressures_[i].occupies_permille();
       seen_.push_back(seen);
     }
     if (told_ns_ == 0 || now_ns_ < told_ns_ + 200 * kMs) return;

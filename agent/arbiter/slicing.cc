@@ -1,0 +1,58 @@
+#include "agent/arbiter/slicing.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "agent/arbiter/mode.h"
+
+namespace tessera::agent {
+namespace {
+
+/// Work of whoever comes now and then takes twice as long beside one that never rests.
+constexpr double kOfSliced = 0.5;
+/// Who waits for its windows would come so much oftener.
+constexpr double kOfWindows = 1.5;
+
+std::vector<const Tenant*> SeenLately(std::span<Tenant* const> tenants, std::uint64_t now_ns) {
+  std::vector<const Tenant*> lately;
+  for (const Tenant* tenant : tenants) {
+    const bool seen = tenant->seen.attached && tenant->last_active_ns != 0;
+    if (seen && now_ns - tenant->last_active_ns < kLatelyNs) lately.push_back(tenant);
+  }
+  return lately;
+}
+
+/// The part of the time that is its own while all of them want it.
+double Due(const Tenant& tenant, std::span<const Tenant* const> lately) {
+  double all = 0;
+  for (const Tenant* other : lately) {
+    if (other->best_effort() == tenant.best_effort()) all += other->share.weight;
+  }
+  return all > 0 ? tenant.share.weight / all : 1;
+}
+
+bool Fits(const Tenant& tenant, std::span<const Tenant* const> lately, bool windows) {
+  const double occupies = 1e-3 * tenant.seen.occupies_permille;
+  // A cap holds what is counted, of which half is its own then.
+  const double may_use = 0.01 * kOfSliced * tenant.seen.percent;
+  if (tenant.capped() && windows && occupies > may_use) return false;
+  return occupies * (windows ? kOfWindows : kOfSliced) <= Due(tenant, lately);
+}
+
+}  // namespace
+
+bool SlicesServe(std::span<Tenant* const> tenants, std::uint64_t now_ns, bool windows) {
+  const std::vector<const Tenant*> lately = SeenLately(tenants, now_ns);
+  const auto presses = [](const Tenant* tenant) { return tenant->presses(); };
+  const auto one = std::find_if(lately.begin(), lately.end(), presses);
+  if (one == lately.end() || std::count_if(one, lately.end(), presses) > 1) return false;
+  const Tenant& greedy = **one;
+  if (greedy.capped()) return false;
+  return std::all_of(lately.begin(), lately.end(), [&](const Tenant* tenant) {
+    if (tenant == &greedy) return true;
+    if (tenant->best_effort() && !greedy.best_effort()) return false;
+    return tenant->pauses.WorkIsBrief(now_ns) && Fits(*tenant, lately, windows);
+  });
+}
+
+}  // namespace tessera::agent
