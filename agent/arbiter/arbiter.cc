@@ -13,8 +13,6 @@ namespace {
 constexpr std::uint64_t kNearEndNs = 1'000'000;
 /// A holder that does nothing for so long, while others want, has given its window up.
 constexpr std::uint64_t kGiveUpNs = 1'000'000;
-/// Shorter breaks are part of one piece of work.
-constexpr std::uint64_t kGapNs = 500'000;
 /// A container that wants and does not use its window is stopped, or lies: the window ends.
 constexpr std::uint64_t kStartNs = 5'000'000;
 /// So often at least a window ends while others want, whoever is next: a holder that was stopped in
@@ -88,9 +86,9 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
     tenant.round = round_;
     if (launched || tenant.active()) tenant.last_active_ns = now_ns;
     if (tenant.active()) {
-      tenant.pauses.End(now_ns);
+      tenant.pauses.Return(now_ns);
     } else {
-      tenant.pauses.Served();
+      tenant.pauses.WantNothing();
     }
     rows_.push_back(&tenant);
   }
@@ -126,21 +124,18 @@ void Arbiter::HandOut(std::uint64_t now_ns) {
 void Arbiter::TendWindow(std::uint64_t now_ns) {
   const Tenant* const next = Next(now_ns);
   if (now_ns >= until_ns_) {
-    if (holder_->active()) holder_->pauses.CutShort(work_from_ns_, now_ns);
+    holder_->pauses.Look(now_ns, holder_->active());
+    holder_->pauses.CutShort(now_ns);
     Close(until_ns_, next != nullptr && MayInterrupt(*next) ? next : nullptr);
     return;
   }
   const TenantSeen& seen = holder_->seen;
   holder_ran_ = holder_ran_ || seen.running || seen.launches != launches_before_;
   if (seen.running) holder_->doubts = 0;
-  if (!holder_->active()) {
-    if (quiet_since_ns_ == 0) quiet_since_ns_ = now_ns;
-  } else if (quiet_since_ns_ != 0) {
-    GoOn(now_ns);
-  }
+  holder_->pauses.Look(now_ns, holder_->active());
   if (HasToEnd(now_ns, next)) {
-    if (quiet_since_ns_ == 0) holder_->pauses.CutShort(work_from_ns_, now_ns);
-    Close(now_ns, !holder_ran_ ? nullptr : quiet_since_ns_ != 0 ? holder_ : next);
+    holder_->pauses.CutShort(now_ns);
+    Close(now_ns, !holder_ran_ ? nullptr : holder_->pauses.quiet_since_ns() != 0 ? holder_ : next);
   } else {
     Prolong(now_ns, next);
   }
@@ -149,7 +144,7 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
 bool Arbiter::HasToEnd(std::uint64_t now_ns, const Tenant* next) {
   if (next == nullptr) return false;
   if (holder_->best_effort() && !next->best_effort()) return true;
-  if (quiet_since_ns_ != 0) return GivesUp(now_ns);
+  if (holder_->pauses.quiet_since_ns() != 0) return GivesUp(now_ns);
   if (MayInterrupt(*next) && now_ns - opened_ns_ >= kLeastNs) return true;
   if (holder_ran_ || now_ns - opened_ns_ < kStartNs) return false;
   holder_->doubted_until_ns = now_ns + (kFirstDoubtNs << holder_->doubts);
@@ -157,24 +152,12 @@ bool Arbiter::HasToEnd(std::uint64_t now_ns, const Tenant* next) {
   return true;
 }
 
-/// Before its window was given up.
-void Arbiter::GoOn(std::uint64_t now_ns) {
-  holder_->pauses.TooShort();
-  if (now_ns - quiet_since_ns_ >= kGapNs) {
-    holder_->pauses.Worked(work_from_ns_, quiet_since_ns_);
-    work_from_ns_ = now_ns;
-  }
-  quiet_since_ns_ = 0;
-}
-
 /// Others want the GPU, and the holder has nothing to do. If it has not said that it did anything,
 /// it is no reason to let it in earlier the next time.
 bool Arbiter::GivesUp(std::uint64_t now_ns) {
-  if (!holder_->pauses.AreLong() && now_ns - quiet_since_ns_ < kGiveUpNs) return false;
-  if (holder_ran_) {
-    holder_->pauses.Worked(work_from_ns_, quiet_since_ns_);
-    holder_->pauses.Begin(quiet_since_ns_);
-  }
+  Pauses& pauses = holder_->pauses;
+  if (!pauses.AreLong() && now_ns - pauses.quiet_since_ns() < kGiveUpNs) return false;
+  if (holder_ran_) pauses.GiveUp();
   return true;
 }
 
@@ -219,12 +202,10 @@ void Arbiter::Open(std::uint64_t now_ns, Tenant& next) {
   }
   holder_ = &next;
   opened_ns_ = now_ns;
-  work_from_ns_ = now_ns;
   window_until_ns_ = now_ns + kWindowNs;
-  quiet_since_ns_ = 0;
   holder_ran_ = false;
   launches_before_ = next.seen.launches;
-  next.pauses.Served();
+  next.pauses.Open(now_ns);
   OpenGate(now_ns, now_ns + kLeastNs);
   ++windows_total_;
 }
@@ -291,7 +272,8 @@ void Arbiter::WriteGrants(std::uint64_t now_ns) {
 std::uint64_t Arbiter::LikelyNextNs() const {
   if (holder_ == nullptr) return until_ns_;
   if (holder_->pauses.AreLong()) return opened_ns_;
-  return quiet_since_ns_ != 0 ? quiet_since_ns_ + kGiveUpNs : until_ns_;
+  const std::uint64_t quiet_since_ns = holder_->pauses.quiet_since_ns();
+  return quiet_since_ns != 0 ? quiet_since_ns + kGiveUpNs : until_ns_;
 }
 
 std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const {
@@ -307,7 +289,7 @@ std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const 
     if (until_ns_ == now_ns) return now_ns;  // closed just now
     return now_ns + (next != nullptr ? kHandOverLookNs : kWindowLookNs);
   }
-  if (quiet_since_ns_ != 0 && next != nullptr) return now_ns + kQuietLookNs;
+  if (holder_->pauses.quiet_since_ns() != 0 && next != nullptr) return now_ns + kQuietLookNs;
   const std::uint64_t near = until_ns_ - kNearEndNs;
   // Who has little to do is done soon.
   const std::uint64_t pace = std::clamp((now_ns - opened_ns_) / 4, kQuietLookNs, kWindowLookNs);

@@ -50,7 +50,6 @@ class Arbiter {
   void HandOut(std::uint64_t now_ns);
   void TendWindow(std::uint64_t now_ns);
   bool HasToEnd(std::uint64_t now_ns, const Tenant* next);
-  void GoOn(std::uint64_t now_ns);
   bool GivesUp(std::uint64_t now_ns);
   bool MayInterrupt(const Tenant& next) const;
   void Prolong(std::uint64_t now_ns, const Tenant* next);
@@ -80,8 +79,6 @@ class Arbiter {
   std::uint64_t until_ns_ = 0;         ///< until when its gate is open, or the last one's was
   std::uint64_t window_until_ns_ = 0;  ///< when its window ends, at the latest
   std::uint64_t opened_ns_ = 0;
-  std::uint64_t work_from_ns_ = 0;    ///< since when the holder works, or has the window
-  std::uint64_t quiet_since_ns_ = 0;  ///< the holder neither runs nor wants; 0: it does
   bool holder_ran_ = false;           ///< in this window
   /// Who made the last window change hands before its time was over, by giving it up or by coming
   /// back; null a millisecond later.

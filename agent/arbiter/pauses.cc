@@ -7,6 +7,8 @@ namespace {
 
 /// Shorter ones are not worth two hand-overs, of some 0.5 ms each.
 constexpr std::uint64_t kLongNs = 3'000'000;
+/// Shorter breaks are part of one piece of work.
+constexpr std::uint64_t kGapNs = 500'000;
 /// Until its work begins, one that comes back waits some 3 ms for a window, some 1 ms for the
 /// hardware, which then works on it for half of the time (H200: 3.2 and 1.4 ms for a kernel of
 /// 0.1).
@@ -19,21 +21,45 @@ constexpr std::uint64_t kForgetNs = 100'000'000;
 
 }  // namespace
 
-void Pauses::Worked(std::uint64_t from_ns, std::uint64_t to_ns) {
-  brief_works_ = to_ns - from_ns <= kBriefNs ? std::min(brief_works_ + 1, kHabit) : 0;
-  worked_ns_ = to_ns;
+void Pauses::Open(std::uint64_t now_ns) {
+  work_from_ns_ = now_ns;
+  quiet_since_ns_ = 0;
+  woke_ = false;
 }
 
-void Pauses::CutShort(std::uint64_t from_ns, std::uint64_t to_ns) {
-  if (to_ns - from_ns > kBriefNs) brief_works_ = 0;
+void Pauses::Look(std::uint64_t now_ns, bool active) {
+  if (active == (quiet_since_ns_ == 0)) return;
+  if (!active) {
+    quiet_since_ns_ = now_ns;
+    return;
+  }
+  long_ones_ = 0;
+  if (now_ns - quiet_since_ns_ >= kGapNs) {
+    Worked(quiet_since_ns_);
+    work_from_ns_ = now_ns;
+  }
+  quiet_since_ns_ = 0;
 }
 
-void Pauses::Begin(std::uint64_t since_ns) { since_ns_ = since_ns; }
+void Pauses::GiveUp() {
+  Worked(quiet_since_ns_);
+  away_since_ns_ = quiet_since_ns_;
+}
 
-void Pauses::End(std::uint64_t now_ns) {
-  if (since_ns_ == 0) return;
-  long_ones_ = now_ns - since_ns_ >= kLongNs ? std::min(long_ones_ + 1, kHabit) : 0;
-  since_ns_ = 0;
+/// Work that had just begun tells nothing.
+void Pauses::CutShort(std::uint64_t now_ns) {
+  if (quiet_since_ns_ == 0 && now_ns - work_from_ns_ > kBriefNs) brief_works_ = 0;
+}
+
+void Pauses::Worked(std::uint64_t until_ns) {
+  brief_works_ = until_ns - work_from_ns_ <= kBriefNs ? std::min(brief_works_ + 1, kHabit) : 0;
+  worked_ns_ = until_ns;
+}
+
+void Pauses::Return(std::uint64_t now_ns) {
+  if (away_since_ns_ == 0) return;
+  long_ones_ = now_ns - away_since_ns_ >= kLongNs ? std::min(long_ones_ + 1, kHabit) : 0;
+  away_since_ns_ = 0;
   woke_ = true;
 }
 
@@ -44,7 +70,7 @@ bool Pauses::WorkIsBrief(std::uint64_t now_ns) const {
 }
 
 bool Pauses::MayEndSoon(std::uint64_t now_ns) const {
-  return since_ns_ != 0 && now_ns - since_ns_ < kForgetNs;
+  return away_since_ns_ != 0 && now_ns - away_since_ns_ < kForgetNs;
 }
 
 }  // namespace tessera::agent

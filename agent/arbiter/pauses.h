@@ -10,19 +10,21 @@ namespace tessera::agent {
 /// in nanoseconds that never go back.
 class Pauses {
  public:
-  /// In its window it has done one piece of work.
-  void Worked(std::uint64_t from_ns, std::uint64_t to_ns);
-  /// It has given its window up: since then it has had nothing to do.
-  void Begin(std::uint64_t since_ns);
-  /// It wants again. Nothing happens if it was not away.
-  void End(std::uint64_t now_ns);
-  /// It went on before its window was given up.
-  void TooShort() { long_ones_ = 0; }
-  /// Its window ended before the work did that it had begun then.
-  void CutShort(std::uint64_t from_ns, std::uint64_t to_ns);
-  /// It has a window, or wants none.
-  void Served() { woke_ = false; }
+  /// Its window opens.
+  void Open(std::uint64_t now_ns);
+  /// In its window: whether it has something to do.
+  void Look(std::uint64_t now_ns, bool active);
+  /// Its window ends because it has had nothing to do.
+  void GiveUp();
+  /// Its window ends all the same.
+  void CutShort(std::uint64_t now_ns);
+  /// It wants again. Nothing happens if it has not given anything up.
+  void Return(std::uint64_t now_ns);
+  /// It neither wants nor runs.
+  void WantNothing() { woke_ = false; }
 
+  /// In its window: since when it has had nothing to do; 0: it has.
+  std::uint64_t quiet_since_ns() const { return quiet_since_ns_; }
   /// It wants the window back that it had given up: others who run meanwhile are to make room. Who
   /// lost its window because the time was over waits for its turn.
   bool woke() const { return woke_; }
@@ -35,10 +37,14 @@ class Pauses {
   bool MayEndSoon(std::uint64_t now_ns) const;
 
  private:
-  std::uint64_t since_ns_ = 0;  ///< 0: it does not pause
-  unsigned long_ones_ = 0;      ///< in a row; no more than are asked for
-  unsigned brief_works_ = 0;    ///< likewise
-  std::uint64_t worked_ns_ = 0;  ///< when the last of them ended
+  void Worked(std::uint64_t until_ns);
+
+  std::uint64_t work_from_ns_ = 0;  ///< in its window: when what it does now began
+  std::uint64_t quiet_since_ns_ = 0;
+  std::uint64_t away_since_ns_ = 0;  ///< 0: it has given nothing up
+  unsigned long_ones_ = 0;           ///< pauses in a row; no more than are asked for
+  unsigned brief_works_ = 0;         ///< likewise
+  std::uint64_t worked_ns_ = 0;      ///< when the last of them ended
   bool woke_ = false;
 };
 

@@ -1,5 +1,7 @@
 #include "agent/arbiter/pauses.h"
 
+#include <utility>
+
 #include <gmock/gmock.h>
 
 namespace tessera::agent {
@@ -11,11 +13,23 @@ struct Watched {
   Pauses pauses;
   std::uint64_t now_ns = 1000 * kMs;
 
-  void Away(std::uint64_t ns) {
-    pauses.Begin(now_ns);
+  /// In a window, which it then gives up.
+  void Works(std::uint64_t ns) {
+    pauses.Open(now_ns);
     now_ns += ns;
-    pauses.End(now_ns);
-    pauses.Served();
+    pauses.Look(now_ns, false);
+    pauses.GiveUp();
+  }
+  void Away(std::uint64_t ns) {
+    Works(kMs);
+    now_ns += ns;
+    pauses.Return(now_ns);
+  }
+  /// In its window, and goes on.
+  void Rests(std::uint64_t ns) {
+    pauses.Look(now_ns, false);
+    now_ns += ns;
+    pauses.Look(now_ns, true);
   }
 };
 
@@ -29,53 +43,82 @@ TEST(Pauses, ThreeLongOnesAreAHabitAndAShortOneEndsIt) {
   EXPECT_FALSE(one.pauses.AreLong());
   for (int i = 0; i < 3; ++i) one.Away(3 * kMs);
   EXPECT_TRUE(one.pauses.AreLong());
-  one.pauses.TooShort();
-  EXPECT_FALSE(one.pauses.AreLong());
+  one.pauses.Open(one.now_ns);
+  one.Rests(kMs / 4);
+  EXPECT_FALSE(one.pauses.AreLong()) << "it went on before its window was given up";
 }
 
 TEST(Pauses, WhoEndsOneHasWokenUntilItIsServed) {
-  Pauses pauses;
-  pauses.End(kMs);
-  EXPECT_FALSE(pauses.woke()) << "it had not given anything up";
-  pauses.Begin(kMs);
-  EXPECT_FALSE(pauses.woke());
-  pauses.End(2 * kMs);
-  EXPECT_TRUE(pauses.woke());
-  pauses.End(3 * kMs);
-  EXPECT_TRUE(pauses.woke());
-  pauses.Served();
-  EXPECT_FALSE(pauses.woke());
+  Watched one;
+  one.pauses.Return(one.now_ns);
+  EXPECT_FALSE(one.pauses.woke()) << "it had not given anything up";
+  one.Works(kMs);
+  EXPECT_FALSE(one.pauses.woke());
+  one.pauses.Return(one.now_ns += kMs);
+  EXPECT_TRUE(one.pauses.woke());
+  one.pauses.Return(one.now_ns += kMs);
+  EXPECT_TRUE(one.pauses.woke());
+  one.pauses.Open(one.now_ns);
+  EXPECT_FALSE(one.pauses.woke());
+  one.Away(kMs);
+  EXPECT_TRUE(one.pauses.woke());
+  one.pauses.WantNothing();
+  EXPECT_FALSE(one.pauses.woke());
 }
 
 TEST(Pauses, ThreeBriefWorksAreAHabitUntilALongOneEndsIt) {
-  Pauses pauses;
-  const auto works = [&](std::uint64_t ns) { pauses.Worked(1000 * kMs, 1000 * kMs + ns); };
-  for (int i = 0; i < 2; ++i) works(kMs);
-  EXPECT_FALSE(pauses.WorkIsBrief(1003 * kMs));
-  works(2 * kMs);
-  EXPECT_TRUE(pauses.WorkIsBrief(1003 * kMs));
-  pauses.CutShort(1000 * kMs, 1002 * kMs);
-  EXPECT_TRUE(pauses.WorkIsBrief(1003 * kMs)) << "it had just begun";
-  pauses.CutShort(1000 * kMs, 1003 * kMs);
-  EXPECT_FALSE(pauses.WorkIsBrief(1003 * kMs));
-  for (int i = 0; i < 3; ++i) works(kMs);
-  works(3 * kMs);
-  EXPECT_FALSE(pauses.WorkIsBrief(1003 * kMs));
-  for (int i = 0; i < 3; ++i) works(kMs);
-  EXPECT_TRUE(pauses.WorkIsBrief(60'000 * kMs));
-  EXPECT_FALSE(pauses.WorkIsBrief(62'000 * kMs)) << "windows are to show it again";
+  Watched one;
+  for (int i = 0; i < 2; ++i) one.Works(kMs);
+  EXPECT_FALSE(one.pauses.WorkIsBrief(one.now_ns));
+  one.Works(2 * kMs);
+  EXPECT_TRUE(one.pauses.WorkIsBrief(one.now_ns));
+  one.Works(3 * kMs);
+  EXPECT_FALSE(one.pauses.WorkIsBrief(one.now_ns));
+  for (int i = 0; i < 3; ++i) one.Works(kMs);
+  EXPECT_TRUE(one.pauses.WorkIsBrief(one.now_ns + 59'000 * kMs));
+  EXPECT_FALSE(one.pauses.WorkIsBrief(one.now_ns + 61'000 * kMs)) << "windows are to show it";
+}
+
+TEST(Pauses, WorkThatWasNotOverIsLongIfItHadBeenUnderWayForLong) {
+  Watched one;
+  for (int i = 0; i < 3; ++i) one.Works(kMs);
+  one.pauses.Open(one.now_ns);
+  one.pauses.CutShort(one.now_ns += 2 * kMs);
+  EXPECT_TRUE(one.pauses.WorkIsBrief(one.now_ns));
+  one.pauses.Open(one.now_ns);
+  one.now_ns += kMs;
+  one.pauses.Look(one.now_ns, false);
+  one.pauses.CutShort(one.now_ns += 3 * kMs);
+  EXPECT_TRUE(one.pauses.WorkIsBrief(one.now_ns)) << "it was over";
+  one.pauses.Open(one.now_ns);
+  one.pauses.CutShort(one.now_ns += 3 * kMs);
+  EXPECT_FALSE(one.pauses.WorkIsBrief(one.now_ns));
+}
+
+TEST(Pauses, BreaksWithinAWindowDivideWorkUnlessTheyAreVeryShort) {
+  for (const auto& [break_ns, is_brief] : {std::pair{kMs / 4, false}, {kMs * 3 / 4, true}}) {
+    Watched one;
+    for (int i = 0; i < 3; ++i) one.Works(kMs);
+    one.pauses.Open(one.now_ns);
+    for (int i = 0; i < 5; ++i) {
+      one.now_ns += kMs;
+      one.Rests(break_ns);
+    }
+    one.pauses.CutShort(one.now_ns);
+    EXPECT_EQ(one.pauses.WorkIsBrief(one.now_ns), is_brief) << break_ns;
+  }
 }
 
 TEST(Pauses, WhoIsAwayForLongIsNoLongerExpected) {
-  Pauses pauses;
-  EXPECT_FALSE(pauses.MayEndSoon(kMs));
-  pauses.Begin(kMs);
-  EXPECT_TRUE(pauses.MayEndSoon(kMs));
-  EXPECT_TRUE(pauses.MayEndSoon(100 * kMs));
-  EXPECT_FALSE(pauses.MayEndSoon(102 * kMs));
-  pauses.End(103 * kMs);
-  EXPECT_TRUE(pauses.woke());
-  EXPECT_FALSE(pauses.MayEndSoon(103 * kMs));
+  Watched one;
+  EXPECT_FALSE(one.pauses.MayEndSoon(one.now_ns));
+  one.Works(kMs);
+  EXPECT_TRUE(one.pauses.MayEndSoon(one.now_ns));
+  EXPECT_TRUE(one.pauses.MayEndSoon(one.now_ns + 99 * kMs));
+  EXPECT_FALSE(one.pauses.MayEndSoon(one.now_ns + 101 * kMs));
+  one.pauses.Return(one.now_ns + 102 * kMs);
+  EXPECT_TRUE(one.pauses.woke());
+  EXPECT_FALSE(one.pauses.MayEndSoon(one.now_ns + 102 * kMs));
 }
 
 }  // namespace

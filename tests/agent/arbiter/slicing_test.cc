@@ -22,7 +22,13 @@ class Slicing : public ::testing::Test {
     greedy_.seen.presses = true;
     greedy_.seen.occupies_permille = 1000;
     brief_.seen.occupies_permille = 200;
-    for (int i = 0; i < 3; ++i) brief_.pauses.Worked(now_ - 2 * kMs, now_);
+    for (int i = 0; i < 3; ++i) Work(2 * kMs);
+  }
+  /// The brief one, until now.
+  void Work(std::uint64_t ns) {
+    brief_.pauses.Open(now_ - ns);
+    brief_.pauses.Look(now_, false);
+    brief_.pauses.GiveUp();
   }
   bool Serve(bool windows) { return SlicesServe(rows_, now_, windows); }
   void Share(Tenant& tenant, Policy policy, int percent) {
@@ -42,7 +48,7 @@ TEST_F(Slicing, ServesWhoComesForLittle) {
 }
 
 TEST_F(Slicing, DoesNotServeWorkThatIsLongOrNotKnown) {
-  brief_.pauses.Worked(now_, now_ + 3 * kMs);
+  Work(3 * kMs);
   EXPECT_FALSE(Serve(true));
   brief_.pauses = {};
   EXPECT_FALSE(Serve(false));
