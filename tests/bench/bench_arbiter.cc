@@ -50,7 +50,7 @@ struct Container {
   bool has_work = true;
 
   void Turn(std::uint64_t now_ns, bool open) {
-    constexpr std::uint64_t kWorkNs = 1'000'000;
+    constexpr std::uint64_t kWorkNs = 4'000'000;  // of less it would have no windows
     constexpr std::uint64_t kPauseNs = 5'000'000;
     if (!pauses) return;
     if (has_work && !open) since_ns = now_ns;
