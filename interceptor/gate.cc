@@ -68,7 +68,7 @@ Way TryEnter(Gate& gate, session::DeviceIndex device) {
   CUcontext const context = contexts::Note(device);
   State state = gate.state.load();
   if (state == State::kOpen || ending.load()) {
-    lease = {epoch, device, INT64_MAX, context};
+    lane.lease = {epoch, device, INT64_MAX, context};
     return Way::kThrough;
   }
   const std::uint64_t now = NowNs();
@@ -88,7 +88,7 @@ Way TryEnter(Gate& gate, session::DeviceIndex device) {
   const bool one = session::DeviceCount() > 1 || contexts::Capturing();
   const std::int64_t taken = TakeFrom(gate.pool, one);
   if (taken == 0) return Way::kWait;
-  lease = {epoch, device, taken - 1, context};
+  lane.lease = {epoch, device, taken - 1, context};
   return Way::kThrough;
 }
 
@@ -118,7 +118,7 @@ Gate& GateOf(session::DeviceIndex device) { return gates[device]; }
 
 bool Enter(session::DeviceIndex device, CUstream stream) {
   Gate& gate = GateOf(device);
-  Lease& mine = lease;
+  Lease& mine = lane.lease;
   if (mine.device == device && mine.epoch == EpochOf(device).load() && mine.left > 0) {
     --mine.left;
     return false;
@@ -146,6 +146,7 @@ void EndLeases() {
 
 void EndLeaseOfOtherContext() {
   CUcontext current = nullptr;
+  Lease& lease = lane.lease;
   if (lease.left <= 0) return;
   DriverItself().cuCtxGetCurrent(&current);
   if (current != lease.context) lease.left = 0;

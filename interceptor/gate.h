@@ -4,26 +4,19 @@
 #include <cstdint>
 
 #include "common/abi/cuda.h"
+#include "interceptor/lane.h"
 #include "interceptor/session.h"
 
 /// Lets launches through, as many as the pacer allows (gate_thread.cc). A thread takes launches in
 /// leases; a lease is void as soon as the gate has another epoch.
 namespace tessera::gate {
 
-struct Lease {
-  std::uint32_t epoch = 0;
-  session::DeviceIndex device = session::kNoDevice;
-  std::int64_t left = 0;
-  CUcontext context = nullptr;  ///< that is known to have launches; a lease is for no other
-};
-inline constinit thread_local Lease lease;
-
 /// Of the container's first GPU; launches in containers with several take the long way.
 [[gnu::visibility("hidden")]] extern constinit std::atomic<std::uint32_t> first_epoch;
 
 /// One launch on the container's only GPU, by a lease that the thread has. False: Enter decides.
 inline bool Pass() {
-  Lease& mine = lease;
+  Lease& mine = lane.lease;
   if (mine.epoch != first_epoch.load(std::memory_order_relaxed) || mine.left <= 0) return false;
   --mine.left;
   return true;

@@ -4,6 +4,7 @@
 #include "common/abi/cuda_more.h"
 #include "interceptor/driver.h"
 #include "interceptor/gate.h"
+#include "interceptor/lane.h"
 #include "interceptor/launches.h"
 #include "interceptor/passage.h"
 #include "interceptor/scope.h"
@@ -37,7 +38,7 @@ template <auto kFunction, typename... Args>
 /// where they are, as long as the long way is a function of its own.
 template <auto kFunction, typename... Args>
 [[gnu::always_inline]] inline CUresult Launch(Args... args) {
-  if (region::Word* const word = launches::own; word != nullptr && gate::Pass()) [[likely]] {
+  if (region::Word* const word = lane.count; word != nullptr && gate::Pass()) [[likely]] {
     launches::AddOwn(*word);
     return (RealLoaded().*kFunction)(args...);
   }

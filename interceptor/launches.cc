@@ -58,13 +58,13 @@ void Count(session::DeviceIndex device) {
   if (own_index == kNone) return session::CountLaunch(device);
   region::Word& word = session::ThreadLaunches(device, static_cast<std::size_t>(own_index));
   AddOwn(word);
-  if (session::DeviceCount() == 1 && DriverIsNext()) own = &word;
+  if (session::DeviceCount() == 1 && DriverIsNext()) lane.count = &word;
 }
 
 }  // namespace launches
 
 void ForgetLaunchesAfterFork() {
-  launches::own = nullptr;
+  lane.count = nullptr;
   own_index = kNotAsked;
   for (auto& taker : takers) taker.store(0, std::memory_order_relaxed);
 }

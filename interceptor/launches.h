@@ -1,5 +1,6 @@
 #pragma once
 
+#include "interceptor/lane.h"
 #include "interceptor/region/layout.h"
 #include "interceptor/session.h"
 
@@ -7,10 +8,6 @@
 /// has a word of the region for itself, as long as there are any. The sum is exact at every moment,
 /// also of a process that is killed.
 namespace tessera::launches {
-
-/// Where this thread counts if nothing needs to be asked: the container has one GPU, no other tool
-/// stands between us and the driver, the thread has its word. Null otherwise.
-inline constinit thread_local region::Word* own = nullptr;
 
 /// REQUIRES: the calling thread is the only one that writes `word`.
 inline void AddOwn(region::Word& word) {
