@@ -9,9 +9,6 @@ namespace {
 /// Work that is let through at a time, if kernels are that short.
 constexpr std::uint64_t kRoundNs = 3'000'000;
 constexpr std::uint64_t kMostQueuedNs = 7'000'000;
-/// What was queued cannot have taken so long, but with several others in between: the guess of a
-/// launch was wrong.
-constexpr std::uint64_t kTooLongNs = 4 * kMostQueuedNs;
 /// What a turn may take beyond its credit: one that ends in single launches keeps the GPU waiting.
 constexpr std::uint64_t kOverdraftNs = 1'000'000;
 /// By so much an answer may come late on a busy machine.
@@ -184,25 +181,24 @@ std::uint64_t Pacer::WhenToLook(std::uint64_t now_ns) const {
   return std::min(likely, now_ns + kLaterNs);
 }
 
-/// Of one of the launches that are let through next. Beside others, whom the hardware lets in
-/// between, the average is several times too long: who has time to spare would be let through one
-/// by one, lose his turn on the GPU each time, and be slower still.
-std::uint64_t Pacer::LaunchNs(std::uint64_t usable_ns) const {
-  const bool has_time = !law_.HasEnd() && usable_ns > region::kTurnNs;
-  return has_time ? std::min(average_ns_, shortest_ns_) : average_ns_;
+/// How many launches are done in that time. Beside others, whom the hardware lets in between, the
+/// average is several times too long: who has time to spare would be let through one by one, lose
+/// his turn on the GPU each time, and be slower still.
+std::uint64_t Pacer::LaunchesIn(std::uint64_t ns, std::uint64_t usable_ns) const {
+  if (average_ns_ == 0) return 0;
+  const bool has_time = usable_ns > region::kTurnNs;
+  return std::max(ns / average_ns_, has_time ? proven_ * ns / kMostQueuedNs : 0);
 }
 
 Pacer::Step Pacer::Round(std::int64_t usable_ns, std::uint64_t queued) {
   const auto usable = static_cast<std::uint64_t>(std::max<std::int64_t>(usable_ns, 0));
-  const std::uint64_t launch_ns = LaunchNs(usable);
   // Of long kernels one runs and one is ready.
-  const std::uint64_t room =
-      std::min(std::max(kMostQueuedNs, 2 * launch_ns), usable + kOverdraftNs);
-  std::uint64_t left = launch_ns == 0 ? 0 : room / launch_ns;
-  left = left > queued ? left - queued : 0;
-  const std::uint64_t most =
-      std::min({launch_ns == 0 ? 1 : std::max<std::uint64_t>(kRoundNs / launch_ns, 1),
-                4 * last_credits_ + 1, kMostCredits});
+  const std::uint64_t room_ns =
+      std::min(std::max(kMostQueuedNs, 2 * average_ns_), usable + kOverdraftNs);
+  const std::uint64_t room = LaunchesIn(room_ns, usable);
+  const std::uint64_t left = room > queued ? room - queued : 0;
+  const std::uint64_t most = std::min({std::max<std::uint64_t>(LaunchesIn(kRoundNs, usable), 1),
+                                       4 * last_credits_ + 1, kMostCredits});
   Step step{.kind = Step::Kind::kRound, .credits = 0};
   if (queued == 0) step.credits = std::max<std::uint64_t>(std::min(left, most), 1);
   step.more_credits = std::min(left > step.credits ? left - step.credits : 0, most);
@@ -225,8 +221,12 @@ void Pacer::Learn(std::uint64_t took_ns, std::uint64_t ended, bool all_work) {
   } else if (average_ns_ > most) {
     average_ns_ = (3 * average_ns_ + most) / 4;
   }
-  const bool anew = shortest_ns_ == 0 || least < shortest_ns_ || took_ns > kTooLongNs;
-  shortest_ns_ = anew ? least : shortest_ns_ + (least - shortest_ns_) / 8;
+  const bool shorter = shortest_ns_ == 0 || least < shortest_ns_;
+  shortest_ns_ = shorter ? least : shortest_ns_ + (least - shortest_ns_) / 8;
+  // As many as would have been done in time, but no more than a few times what was; one wait for
+  // others is the same for one launch as for a hundred, so who launched little has shown nothing.
+  const std::uint64_t in_time = std::min(kMostQueuedNs / most, 4 * ended + 1);
+  proven_ = took_ns > kMostQueuedNs ? in_time : std::max(proven_, in_time);
 }
 
 /// Half of what is surely to come, so that a wrong guess does not keep the GPU idle. Where little

@@ -79,7 +79,7 @@ class Pacer {
   Step Rest(std::uint64_t now_ns);
   Step Settled(const Answer& answer);
   Step Round(std::int64_t usable_ns, std::uint64_t queued);
-  std::uint64_t LaunchNs(std::uint64_t usable_ns) const;
+  std::uint64_t LaunchesIn(std::uint64_t ns, std::uint64_t usable_ns) const;
   std::int64_t PauseNs() const;
   std::int64_t UsableNs(std::uint64_t now_ns) const;
   std::uint64_t WhenToLook(std::uint64_t now_ns) const;
@@ -100,6 +100,7 @@ class Pacer {
   std::uint64_t ended_ = 0;        ///< launches known to be over
   std::uint64_t average_ns_ = 0;   ///< GPU time of a launch; 0: not known yet
   std::uint64_t shortest_ns_ = 0;  ///< the least that a launch took lately
+  std::uint64_t proven_ = 0;       ///< launches that are done in kMostQueuedNs, as was seen lately
   std::uint64_t last_credits_ = 1;
   int quiet_ = 0;  ///< rounds in a row that brought nothing
   bool fresh_ = false;  ///< no answer since the last knock: others may have had the GPU before

@@ -52,7 +52,7 @@ const std::vector<TenantGrant>& Arbiter::Step(std::uint64_t now_ns,
           .holder = holder_,
           .changer = changer_},
          kWindowNs);
-  mode_.Choose(now_ns, Contenders(now_ns));
+  ChooseMode(now_ns);
   // After a break of the agent's own the containers have gone by themselves (kGrantLifeNs).
   const bool broken = now_ns - last_step_ns_ >= region::kGrantLifeNs;
   last_step_ns_ = now_ns;
@@ -80,11 +80,13 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
     Tenant& tenant = found->second;
     // Until now its gate was open.
     if (is_new || (one.attached && !tenant.seen.attached)) tenant.closed_ns = now_ns;
-    // What runs between two looks is seen by nothing else.
     const bool launched = !is_new && one.launches != tenant.seen.launches;
     tenant.seen = one;
     tenant.round = round_;
-    if (launched || tenant.active()) tenant.last_active_ns = now_ns;
+    // What runs between two looks is seen by its launches alone; they count where more are to come.
+    const bool again = launched && now_ns - tenant.launched_ns < kContendingNs;
+    if (launched) tenant.launched_ns = now_ns;
+    if (again || tenant.active()) tenant.last_active_ns = now_ns;
     if (tenant.active()) {
       tenant.pauses.Return(now_ns);
     } else {
@@ -109,8 +111,18 @@ ModeChooser::Seen Arbiter::Contenders(std::uint64_t now_ns) const {
     seen.lately += since < kLatelyNs ? 1 : 0;
     seen.pressing = seen.pressing || (tenant->presses() && since < kLatelyNs);
   }
-  seen.pressing = seen.pressing && !SlicesServe(rows_, now_ns, mode() == ArbiterMode::kWindows);
   return seen;
+}
+
+void Arbiter::ChooseMode(std::uint64_t now_ns) {
+  ModeChooser::Seen seen = Contenders(now_ns);
+  if (seen.pressing) {
+    sliced_ = SlicesServe(rows_, now_ns, sliced_ && mode() != ArbiterMode::kWindows);
+    seen.pressing = !sliced_;
+  }
+  mode_.Choose(now_ns, seen);
+  sliced_ = sliced_ && mode() != ArbiterMode::kFree;
+  if (IsSliced()) WatchSlices(rows_, now_ns);
 }
 
 void Arbiter::HandOut(std::uint64_t now_ns) {
@@ -280,6 +292,7 @@ std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const 
   if (mode() != ArbiterMode::kWindows) {
     const bool busy = std::any_of(rows_.begin(), rows_.end(),
                                   [](const Tenant* tenant) { return tenant->active(); });
+    if (IsSliced()) return now_ns + kWindowLookNs;
     // Not in step with anybody who works each 10 ms: golden sections of the way from a half to one
     // and a half.
     const std::uint64_t section = round_ * 6'180'340 % kOpenLookNs;

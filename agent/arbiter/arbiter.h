@@ -47,6 +47,9 @@ class Arbiter {
  private:
   void Match(std::uint64_t now_ns, std::span<const TenantSeen> seen);
   ModeChooser::Seen Contenders(std::uint64_t now_ns) const;
+  void ChooseMode(std::uint64_t now_ns);
+  /// Gates are open although somebody never rests.
+  bool IsSliced() const { return sliced_ && mode() == ArbiterMode::kRounds; }
   void HandOut(std::uint64_t now_ns);
   void TendWindow(std::uint64_t now_ns);
   bool HasToEnd(std::uint64_t now_ns, const Tenant* next);
@@ -71,6 +74,7 @@ class Arbiter {
   std::vector<Tenant*> rows_;  ///< in the order of the last step's `seen`
   std::vector<TenantGrant> grants_;
   ModeChooser mode_;
+  bool sliced_ = false;  ///< the hardware's slices serve, as it was decided last
   std::uint64_t round_ = 0;
   std::uint64_t last_step_ns_ = 0;
   std::uint64_t look_at_ns_ = 0;

@@ -1,6 +1,7 @@
 #include "agent/arbiter/pauses.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tessera::agent {
 namespace {
@@ -13,8 +14,12 @@ constexpr std::uint64_t kGapNs = 500'000;
 /// hardware, which then works on it for half of the time (H200: 3.2 and 1.4 ms for a kernel of
 /// 0.1).
 constexpr std::uint64_t kBriefNs = 2'500'000;
-/// So long that is believed: it shows in windows alone, half a second of them.
+/// So long that is believed of one who has not come.
 constexpr std::uint64_t kBelievedNs = 60'000'000'000;
+/// What each of the others adds to that, where the hardware slices, and what looks add.
+constexpr std::uint64_t kSliceNs = 2'000'000;
+constexpr std::uint64_t kLateNs = 1'000'000;
+constexpr std::uint64_t kNotWatchedNs = 10'000'000;
 constexpr unsigned kHabit = 3;
 /// Who pauses for longer than this is no longer waited for.
 constexpr std::uint64_t kForgetNs = 100'000'000;
@@ -54,6 +59,20 @@ void Pauses::CutShort(std::uint64_t now_ns) {
 void Pauses::Worked(std::uint64_t until_ns) {
   brief_works_ = until_ns - work_from_ns_ <= kBriefNs ? std::min(brief_works_ + 1, kHabit) : 0;
   worked_ns_ = until_ns;
+}
+
+void Pauses::LookSliced(std::uint64_t now_ns, bool running, unsigned among) {
+  const bool watched = now_ns - last_sliced_ns_ < kNotWatchedNs;
+  last_sliced_ns_ = now_ns;
+  const std::uint64_t began_ns = watched ? std::exchange(sliced_from_ns_, 0) : 0;
+  if (running) sliced_from_ns_ = began_ns != 0 ? began_ns : now_ns;
+  if (began_ns == 0) return;
+  const std::uint64_t brief_ns = among * kBriefNs + (among - 1) * kSliceNs + kLateNs;
+  if (now_ns - began_ns > brief_ns) {
+    brief_works_ = 0;
+  } else if (!running) {
+    worked_ns_ = now_ns;
+  }
 }
 
 void Pauses::Return(std::uint64_t now_ns) {

@@ -20,6 +20,9 @@ class Pauses {
   void CutShort(std::uint64_t now_ns);
   /// It wants again. Nothing happens if it has not given anything up.
   void Return(std::uint64_t now_ns);
+  /// With open gates, where the hardware slices among so many: whether it runs. REQUIRES: looks
+  /// come each millisecond or so, where they come.
+  void LookSliced(std::uint64_t now_ns, bool running, unsigned among);
   /// It neither wants nor runs.
   void WantNothing() { woke_ = false; }
 
@@ -41,6 +44,8 @@ class Pauses {
 
   std::uint64_t work_from_ns_ = 0;  ///< in its window: when what it does now began
   std::uint64_t quiet_since_ns_ = 0;
+  std::uint64_t sliced_from_ns_ = 0;  ///< with slices: when what runs now began; 0: nothing does
+  std::uint64_t last_sliced_ns_ = 0;  ///< the last look with slices
   std::uint64_t away_since_ns_ = 0;  ///< 0: it has given nothing up
   unsigned long_ones_ = 0;           ///< pauses in a row; no more than are asked for
   unsigned brief_works_ = 0;         ///< likewise

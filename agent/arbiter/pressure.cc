@@ -26,8 +26,7 @@ constexpr std::uint64_t kMostEndlessNs = 10'000'000'000;
 
 bool Pressure::Take(const Look& look) {
   const std::uint64_t elapsed = look.now_ns - last_ns_;
-  const bool gap = !begun_ || elapsed > kBreakNs || look.used_ns < last_used_ns_ ||
-                   look.throttled_ns < base_.throttled_ns;
+  const bool gap = !begun_ || elapsed > kBreakNs || look.used_ns < last_used_ns_;
   if (gap || !look.counted) {
     Restart(look);
     begun_ = look.counted;
@@ -51,7 +50,7 @@ void Pressure::Judge(const Look& look) {
   const std::uint64_t passed = look.now_ns - base_.now_ns;
   // Exact, but the sum of all its processes: where it is more than looks saw of the whole, which
   // are coarse, some of them waited side by side, or beside one that ran.
-  const std::uint64_t told = look.throttled_ns - base_.throttled_ns;
+  const std::uint64_t told = look.throttled_ns - std::min(base_.throttled_ns, look.throttled_ns);
   const std::uint64_t seen = passed - free_ns_;
   const std::uint64_t throttled = told <= seen + 2 * longest_ns_ ? told : seen;
   const std::uint64_t used = look.used_ns - base_.used_ns;
@@ -73,12 +72,14 @@ void Pressure::Remember(std::uint64_t used_ns, std::uint64_t passed_ns) {
   const auto part = [&](std::uint64_t ns) {
     return std::min(static_cast<double>(ns) / passed, 1.0);
   };
+  known_ += fades * (1 - known_);
   counted_part_ += fades * (part(used_ns) - counted_part_);
   ran_part_ += fades * (part(ran_ns_) - ran_part_);
 }
 
 std::uint32_t Pressure::occupies_permille() const {
-  return static_cast<std::uint32_t>(1000 * std::max(counted_part_, ran_part_));
+  if (known_ == 0) return 1000;
+  return static_cast<std::uint32_t>(1000 * std::max(counted_part_, ran_part_) / known_);
 }
 
 void Pressure::Restart(const Look& look) {

@@ -29,7 +29,7 @@ class Pressure {
   bool Take(const Look& look);
   bool presses() const { return presses_; }
   /// So much of the time, over the last half second or so, its work was under way: as it counts, or
-  /// as looks saw it run, whichever is more.
+  /// as looks saw it run, whichever is more. All of it while nothing is known.
   std::uint32_t occupies_permille() const;
 
  private:
@@ -46,7 +46,8 @@ class Pressure {
   std::uint64_t held_ns_ = 0;       ///< likewise
   std::uint64_t longest_ns_ = 0;    ///< likewise: between two looks
   std::uint64_t ran_ns_ = 0;        ///< likewise: it ran
-  double counted_part_ = 0;         ///< of the time, lately
+  double known_ = 0;                ///< how much of what follows is not from before we looked
+  double counted_part_ = 0;         ///< of the time, lately, times known_
   double ran_part_ = 0;             ///< likewise
   std::uint64_t endless_ns_ = 0;    ///< so long it has run, and counted nothing
   bool always_ran_ = true;          ///< likewise

@@ -7,11 +7,16 @@
 
 namespace tessera::agent {
 
-/// Whether those beside one that never rests are as well off with open gates, where the hardware
-/// lets each process in for some 2 ms in turn, as with windows. They are if what they come for is
-/// brief, so that it waits less for a slice than it would for a window; if it fits into their
-/// shares; and if no cap takes more away than windows do: with open gates all count while the
-/// hardware works for others, too. `windows`: they are handed out now. Pure.
-bool SlicesServe(std::span<Tenant* const> tenants, std::uint64_t now_ns, bool windows);
+/// Whether one that never rests and those beside it may do with open gates instead of windows: the
+/// hardware then lets each process in for some 2 ms in turn. They may if equal parts leave the
+/// first what is its own, whatever the others tell of themselves; if what they come for is brief,
+/// so that it waits less for a slice than it would for a window, and comes seldom; and if no cap
+/// takes more away than windows do, since with open gates all count while the hardware works for
+/// others, too. `begun`: so it has been decided, and they are watched since (WatchSlices); what
+/// they do in windows is measured otherwise. Pure.
+bool SlicesServe(std::span<Tenant* const> tenants, std::uint64_t now_ns, bool begun);
+
+/// Whether their work is still brief is to be seen with open gates, too, each millisecond or so.
+void WatchSlices(std::span<Tenant* const> tenants, std::uint64_t now_ns);
 
 }  // namespace tessera::agent

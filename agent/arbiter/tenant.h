@@ -47,6 +47,7 @@ struct Tenant {
   TenantTotals totals;
   Pauses pauses;
   std::uint64_t last_active_ns = 0;
+  std::uint64_t launched_ns = 0;  ///< when it was last seen to have launched
   std::uint64_t closed_ns = 0;  ///< when its last window ended
   /// It wanted, was let in and did nothing: not believed until then.
   std::uint64_t doubted_until_ns = 0;

@@ -80,6 +80,7 @@ class Process {
   Pacer pacer;
   std::uint64_t latency_ns = 20 * kUs;  ///< of every wake-up
   std::uint64_t batches = 0;
+  std::vector<std::uint64_t> ahead_ns;  ///< that was queued on the GPU, at each launch
   bool gated = true;
   std::function<Law(std::uint64_t)> law;  ///< as it is at a time, if it changes
 
@@ -92,6 +93,7 @@ class Process {
     const bool odd = batches % 2 == 1 && program_.other_ns != 0;
     const std::uint64_t end = gpu_.Run(now, odd ? program_.other_ns : program_.kernel_ns);
     ends_.push_back(end);
+    ahead_ns.push_back(end - now);
     if (gated) --credits_;
     ++launched_;
     program_at_ = now + 3 * kUs;
@@ -192,9 +194,10 @@ TEST(Pacer, HoldsTheShareOfKernelsOfASecond) {
 }
 
 TEST(Pacer, HoldsTheShareOfKernelsOfManyLengths) {
-  // 0.7 s of the GPU at a time.
+  // It takes 2.4 s for both kinds once, and ten seconds would end anywhere in the pause for the
+  // long.
   const Program changes{.kernel_ns = 50 * kUs, .batch = 100, .other_ns = 7 * kMs};
-  EXPECT_NEAR(ShareOf(30, changes, 100), 30, 1.5);
+  EXPECT_NEAR(ShareOf(30, changes, 40), 30, 1.0);
   EXPECT_NEAR(ShareOf(50, {.kernel_ns = 20 * kUs, .other_ns = 3 * kMs}), 50, 1.5);
 }
 
@@ -259,6 +262,58 @@ std::uint64_t BurstsBesideAGreedyOne(std::uint32_t percent, bool gated, std::uin
   };
   RunFor(20 * kSecond, gpu, {&process});
   return process.batches;
+}
+
+/// Others who come then wait for it.
+TEST(Pacer, InRoundsLittleIsQueued) {
+  struct Case {
+    Program program;
+    std::uint64_t usual_ns, most_ns;  ///< 99 of 100 launches; all
+  };
+  for (const Case& one :
+       {Case{{.kernel_ns = 500 * kUs}, 6 * kMs, 8 * kMs},
+        {{.kernel_ns = kMs, .batch = 100, .waits = true, .think_ns = 5 * kMs}, 8 * kMs, 11 * kMs},
+        {{.kernel_ns = 20 * kUs, .other_ns = 3 * kMs}, 8 * kMs, 20 * kMs},
+        {{.kernel_ns = 10 * kUs, .batch = 20, .other_ns = kMs}, 25 * kMs, 50 * kMs}}) {
+    for (const std::uint32_t percent : {0U, 80U}) {
+      Gpu gpu;
+      region::Pace pace{};
+      Process process(gpu, pace, percent, one.program);
+      process.law = [percent](std::uint64_t) {
+        return Law{.percent = percent, .arbitrated = true, .open_until_ns = region::kOpenInRounds};
+      };
+      RunFor(20 * kSecond, gpu, {&process});
+      std::vector<std::uint64_t>& ahead = process.ahead_ns;
+      std::sort(ahead.begin(), ahead.end());
+      EXPECT_LE(ahead[ahead.size() * 99 / 100], one.usual_ns) << one.program.kernel_ns;
+      EXPECT_LE(ahead.back(), one.most_ns) << one.program.kernel_ns;
+    }
+  }
+}
+
+TEST(Pacer, WhoHasNoTimeToSpareQueuesWhatTheAverageSays) {
+  {
+    Gpu gpu;
+    region::Pace pace{};
+    Process process(gpu, pace, 0, {.kernel_ns = 10 * kUs, .batch = 20, .other_ns = kMs});
+    process.law = [](std::uint64_t now) {
+      const std::uint64_t from = now - (now - kStart) % (40 * kMs);
+      const bool open = now < from + 20 * kMs;
+      return Law{.arbitrated = true,
+                 .open_until_ns = open ? from + 20 * kMs : 0,
+                 .likely_open_ns = from + 40 * kMs};
+    };
+    RunFor(20 * kSecond, gpu, {&process});
+    EXPECT_LE(*std::max_element(process.ahead_ns.begin(), process.ahead_ns.end()), 25 * kMs)
+        << "the next window waits for it";
+  }
+  Gpu gpu;
+  region::Pace pace{};
+  Process process(gpu, pace, 30, {.kernel_ns = 20 * kUs, .other_ns = 3 * kMs});
+  RunFor(20 * kSecond, gpu, {&process});
+  std::vector<std::uint64_t>& ahead = process.ahead_ns;
+  std::sort(ahead.begin(), ahead.end());
+  EXPECT_LE(ahead[ahead.size() / 2], 4 * kMs) << "a pause pays for it";
 }
 
 TEST(Pacer, WhoIsBelowItsShareKeepsItsTurnsOnTheGpuBesideOthers) {

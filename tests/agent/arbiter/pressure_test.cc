@@ -29,6 +29,7 @@ class Watched {
   }
   void TheGpuIsFull(bool full) { full_ = full; }
   void ForgetsWhatItUsed() { used_ = 0; }
+  void ForgetsThatItWaited() { throttled_ = 0; }
   void HasProcesses(unsigned count) { processes_ = count; }
   void IsNotSeenFor(std::uint64_t ns) { now_ += ns; }
   std::uint32_t Occupies() const { return pressure_.occupies_permille(); }
@@ -60,7 +61,13 @@ class Watched {
 
 TEST(Pressure, TellsHowMuchOfTheTimeWorkIsUnderWay) {
   Watched one;
-  EXPECT_EQ(one.Occupies(), 0U);
+  EXPECT_EQ(one.Occupies(), 1000U) << "taken for granted";
+  one.Runs(10 * kMs, 100);
+  for (int i = 0; i < 3; ++i) {
+    one.Runs(20 * kMs, 100);
+    one.Rests(30 * kMs);
+  }
+  EXPECT_NEAR(one.Occupies(), 400, 150) << "at once";
   for (int i = 0; i < 100; ++i) {
     one.Runs(20 * kMs, 100);
     one.Rests(30 * kMs);
@@ -77,6 +84,23 @@ TEST(Pressure, WhoHidesItsUseOccupiesWhatItIsSeenToRun) {
     hides.Rests(30 * kMs);
   }
   EXPECT_NEAR(hides.Occupies(), 400, 100);
+}
+
+TEST(Pressure, WhoTakesBackThatItWaitedIsJudgedAllTheSame) {
+  Watched one;
+  one.HasProcesses(3);
+  for (int i = 0; i < 20; ++i) {
+    one.Waits(50 * kMs);
+    one.Runs(100 * kMs, 20);
+    one.ForgetsThatItWaited();
+  }
+  EXPECT_FALSE(one.Runs(300 * kMs, 20));
+  for (int i = 0; i < 20; ++i) {
+    one.Waits(20 * kMs);
+    one.Runs(50 * kMs, 100);
+    one.ForgetsThatItWaited();
+  }
+  EXPECT_TRUE(one.Runs(100 * kMs, 100));
 }
 
 TEST(Pressure, OfWhomNothingIsKnownItIsTakenForGranted) {

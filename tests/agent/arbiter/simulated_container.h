@@ -31,6 +31,10 @@ struct Habits {
   bool loses_time = false;
   /// Waits for each kernel and then thinks so long; 0: does not wait.
   std::uint64_t think_ns = 0;
+  /// From then on its kernels and thoughts are so long instead; 0: never.
+  std::uint64_t becomes_ns = 0;
+  std::uint64_t then_kernel_ns = 0;
+  std::uint64_t then_think_ns = 0;
   std::uint64_t from_ns = 0;
   std::uint64_t to_ns = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t sync_delay_ns = 40 * kUs;  ///< until the gate's thread knows that work has ended
@@ -42,6 +46,7 @@ struct Habits {
   bool always_wanting = false;
   bool never_running = false;
   bool counts_nothing = false;
+  bool tells_launches = false;   ///< though it never says that it runs
   std::uint64_t lingers_ns = 0;  ///< says that it runs for so long after its work
 };
 
@@ -59,7 +64,7 @@ class Container {
             .attached = now_ns_ >= habits_.from_ns,
             .wanting = wanting_ || habits_.always_wanting,
             .running = (running_ || habits_.always_running) && !habits_.never_running,
-            .launches = habits_.never_running ? 0 : launches_};
+            .launches = habits_.never_running && !habits_.tells_launches ? 0 : launches_};
   }
   /// As its gate counts: while its work is under way.
   std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
@@ -74,6 +79,10 @@ class Container {
   void Tick(std::uint64_t now_ns) {
     now_ns_ = now_ns;
     if (now_ns < habits_.from_ns) return;
+    if (habits_.becomes_ns != 0 && now_ns >= habits_.becomes_ns) {
+      habits_.kernel_ns = habits_.then_kernel_ns;
+      habits_.think_ns = habits_.then_think_ns;
+    }
     if (now_ns >= habits_.stops_at_ns && now_ns < habits_.goes_on_at_ns) return;
     Launch();
     Gate();

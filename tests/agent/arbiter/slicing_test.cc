@@ -30,7 +30,12 @@ class Slicing : public ::testing::Test {
     brief_.pauses.Look(now_, false);
     brief_.pauses.GiveUp();
   }
-  bool Serve(bool windows) { return SlicesServe(rows_, now_, windows); }
+  bool MayBegin() { return SlicesServe(rows_, now_, false); }
+  bool MayGoOn() { return SlicesServe(rows_, now_, true); }
+  void Pass(std::uint64_t ns) {
+    now_ += ns;
+    brief_.last_active_ns = greedy_.last_active_ns = now_;
+  }
   void Share(Tenant& tenant, Policy policy, int percent) {
     tenant.seen.policy = policy;
     tenant.seen.percent = percent;
@@ -43,78 +48,118 @@ class Slicing : public ::testing::Test {
 };
 
 TEST_F(Slicing, ServesWhoComesForLittle) {
-  EXPECT_TRUE(Serve(true));
-  EXPECT_TRUE(Serve(false));
+  EXPECT_TRUE(MayBegin());
+  EXPECT_TRUE(MayGoOn());
 }
 
 TEST_F(Slicing, DoesNotServeWorkThatIsLongOrNotKnown) {
   Work(3 * kMs);
-  EXPECT_FALSE(Serve(true));
+  EXPECT_FALSE(MayBegin());
   brief_.pauses = {};
-  EXPECT_FALSE(Serve(false));
+  EXPECT_FALSE(MayGoOn());
 }
 
-TEST_F(Slicing, IsForgottenUnlessWindowsShowItAgain) {
-  now_ += 59'000 * kMs;
-  brief_.last_active_ns = greedy_.last_active_ns = now_;
-  EXPECT_TRUE(Serve(false));
-  now_ += 2'000 * kMs;
-  brief_.last_active_ns = greedy_.last_active_ns = now_;
-  EXPECT_FALSE(Serve(false));
+TEST_F(Slicing, DoesNotServeWhoWorksInItsWindowsAsIfAlone) {
+  brief_.seen.occupies_permille = 360;
+  Share(brief_, Policy::kBurstShare, 60);
+  Share(greedy_, Policy::kBurstShare, 40);
+  EXPECT_TRUE(MayBegin());
+  brief_.seen.occupies_permille = 370;
+  EXPECT_FALSE(MayBegin());
+  EXPECT_TRUE(MayGoOn()) << "with slices all takes longer";
+}
+
+TEST_F(Slicing, IsWatchedAndEndsWithTheFirstLongWork) {
+  for (int i = 0; i < 1000; ++i) {
+    brief_.seen.running = i % 10 < 6;
+    WatchSlices(rows_, now_);
+    Pass(kMs);
+    ASSERT_TRUE(MayGoOn()) << i;
+  }
+  brief_.seen.running = true;
+  for (int i = 0; i < 11; ++i, Pass(kMs)) WatchSlices(rows_, now_);
+  EXPECT_FALSE(MayGoOn());
+}
+
+TEST_F(Slicing, BreaksOfTheWatchAreNoLongWork) {
+  brief_.seen.running = true;
+  for (int i = 0; i < 5; ++i, Pass(1000 * kMs)) WatchSlices(rows_, now_);
+  EXPECT_TRUE(MayGoOn());
+}
+
+TEST_F(Slicing, IsForgottenOfWhoDoesNotCome) {
+  Pass(59'000 * kMs);
+  EXPECT_TRUE(MayGoOn());
+  Pass(2'000 * kMs);
+  EXPECT_FALSE(MayGoOn());
 }
 
 TEST_F(Slicing, DoesNotServeTwoThatNeverRest) {
   brief_.seen.presses = true;
-  EXPECT_FALSE(Serve(true));
+  EXPECT_FALSE(MayBegin());
   brief_.doubts = 1;
-  EXPECT_TRUE(Serve(true)) << "who is not believed does not press";
+  EXPECT_TRUE(MayBegin()) << "who is not believed does not press";
+}
+
+TEST_F(Slicing, LeavesTheGreedyOneItsShareWhateverOthersSay) {
+  brief_.seen.occupies_permille = 0;
+  Share(brief_, Policy::kBurstShare, 40);
+  Share(greedy_, Policy::kBurstShare, 60);
+  EXPECT_FALSE(MayBegin());
+  EXPECT_FALSE(MayGoOn());
+  Share(brief_, Policy::kBurstShare, 60);
+  Share(greedy_, Policy::kBurstShare, 40);
+  EXPECT_TRUE(MayBegin());
 }
 
 TEST_F(Slicing, KeepsWhatComesNowAndThenWithinItsShare) {
-  Share(brief_, Policy::kBurstShare, 10);
-  Share(greedy_, Policy::kBurstShare, 90);
-  EXPECT_FALSE(Serve(true)) << "of 20 percent of the time it had all, and would come oftener";
-  EXPECT_TRUE(Serve(false)) << "of 20 percent of the time it had half";
-  brief_.seen.occupies_permille = 210;
-  EXPECT_FALSE(Serve(false));
-  brief_.seen.occupies_permille = 60;
-  EXPECT_TRUE(Serve(true));
+  third_ = brief_;
+  rows_.push_back(&third_);
+  Share(brief_, Policy::kBurstShare, 20);
+  Share(greedy_, Policy::kBurstShare, 30);
+  Share(third_, Policy::kBurstShare, 50);
+  EXPECT_FALSE(MayBegin()) << "of 20 percent of the time it had all, and would come oftener";
+  EXPECT_TRUE(MayGoOn()) << "of 20 percent of the time it had half, at the most";
+  brief_.seen.occupies_permille = 410;
+  EXPECT_FALSE(MayGoOn());
+  brief_.seen.occupies_permille = 130;
+  EXPECT_TRUE(MayBegin());
 }
 
 TEST_F(Slicing, HoldsNobodyByACapForTimeThatIsNotItsOwn) {
   Share(brief_, Policy::kFixedShare, 50);
-  EXPECT_TRUE(Serve(true));
+  EXPECT_TRUE(MayBegin());
   brief_.seen.occupies_permille = 260;
-  EXPECT_FALSE(Serve(true)) << "with open gates it would have no more than 25";
+  EXPECT_FALSE(MayBegin()) << "with open gates it would have no more than 25";
   brief_.seen.occupies_permille = 200;
   Share(greedy_, Policy::kFixedShare, 50);
-  EXPECT_FALSE(Serve(true));
+  EXPECT_FALSE(MayBegin());
   Share(greedy_, Policy::kFixedShare, 100);
-  EXPECT_TRUE(Serve(true)) << "all of it is no cap";
+  greedy_.share.weight = 50;
+  EXPECT_TRUE(MayBegin()) << "all of it is no cap";
 }
 
 TEST_F(Slicing, LeavesBestEffortTheRestAndNoMore) {
   Share(greedy_, Policy::kBestEffort, 0);
-  EXPECT_TRUE(Serve(true)) << "the guaranteed one waits less";
+  EXPECT_TRUE(MayBegin()) << "the guaranteed one waits less";
   Share(brief_, Policy::kBestEffort, 0);
-  EXPECT_TRUE(Serve(true)) << "they are equals";
+  EXPECT_TRUE(MayBegin()) << "they are equals";
   Share(greedy_, Policy::kBurstShare, 50);
-  EXPECT_FALSE(Serve(true)) << "it would take from the guaranteed one";
+  EXPECT_FALSE(MayBegin()) << "it would take from the guaranteed one";
 }
 
 TEST_F(Slicing, GoesByThoseThatWereSeenLately) {
   third_.seen = {.policy = Policy::kFixedShare, .percent = 20, .attached = true, .presses = true};
   third_.share.weight = 20;
   rows_.push_back(&third_);
-  EXPECT_TRUE(Serve(true)) << "it has never wanted anything";
+  EXPECT_TRUE(MayBegin()) << "it has never wanted anything";
   third_.last_active_ns = now_;
-  EXPECT_FALSE(Serve(true));
-  now_ += 3'000 * kMs;
-  brief_.last_active_ns = greedy_.last_active_ns = now_;
-  EXPECT_TRUE(Serve(true));
+  EXPECT_FALSE(MayBegin());
+  Pass(3'000 * kMs);
+  EXPECT_TRUE(MayBegin());
   third_.last_active_ns = now_;
   third_.seen.attached = false;
-  EXPECT_TRUE(Serve(true));
+  EXPECT_TRUE(MayBegin());
 }
 
 }  // namespace
