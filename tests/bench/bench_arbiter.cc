@@ -45,16 +45,15 @@ std::uint64_t CpuNsOf(const std::string& thread) {
 struct Container {
   test::TempDir folder;
   region::Region region;
-  bool pauses = false;
+  std::uint64_t work_ns = 0;   ///< between pauses; 0: without end
   std::uint64_t since_ns = 0;  ///< it works, or does not
   bool has_work = true;
 
   void Turn(std::uint64_t now_ns, bool open) {
-    constexpr std::uint64_t kWorkNs = 4'000'000;  // of less it would have no windows
     constexpr std::uint64_t kPauseNs = 5'000'000;
-    if (!pauses) return;
+    if (work_ns == 0) return;
     if (has_work && !open) since_ns = now_ns;
-    if (now_ns - since_ns < (has_work ? kWorkNs : kPauseNs)) return;
+    if (now_ns - since_ns < (has_work ? work_ns : kPauseNs)) return;
     has_work = !has_work;
     since_ns = now_ns;
   }
@@ -83,7 +82,7 @@ class Node {
     }
     return list;
   }
-  void FirstPauses() { containers_[0].pauses = true; }
+  void FirstPauses(std::uint64_t work_ns) { containers_[0].work_ns = work_ns; }
   /// All of them have something to launch, always, or by turns.
   void Contend(std::uint64_t ns) {
     std::uint64_t last = NowNs();
@@ -106,9 +105,9 @@ class Node {
   std::deque<Container> containers_;
 };
 
-void Measure(benchmark::State& state, bool contend, bool pause) {
+void Measure(benchmark::State& state, bool contend, std::uint64_t work_ns) {
   Node node(state.range(0));
-  if (pause) node.FirstPauses();
+  node.FirstPauses(work_ns);
   const agent::ArbiterThread arbiter([&] { return node.List(); });
   Nap(300'000'000);
   for (auto _ : state) {
@@ -124,13 +123,17 @@ void Measure(benchmark::State& state, bool contend, bool pause) {
   }
 }
 
-void Idle(benchmark::State& state) { Measure(state, false, false); }
-void Contending(benchmark::State& state) { Measure(state, true, false); }
-void OnePauses(benchmark::State& state) { Measure(state, true, true); }
+void Idle(benchmark::State& state) { Measure(state, false, 0); }
+void Contending(benchmark::State& state) { Measure(state, true, 0); }
+/// It interrupts the others.
+void OnePauses(benchmark::State& state) { Measure(state, true, 4'000'000); }
+/// It is left to the hardware's slices.
+void OneComesForLittle(benchmark::State& state) { Measure(state, true, 1'000'000); }
 
 BENCHMARK(Idle)->Arg(1)->Arg(10)->Arg(50)->Iterations(1)->Unit(benchmark::kSecond);
 BENCHMARK(Contending)->Arg(2)->Arg(4)->Iterations(1)->Unit(benchmark::kSecond);
 BENCHMARK(OnePauses)->Arg(2)->Arg(4)->Iterations(1)->Unit(benchmark::kSecond);
+BENCHMARK(OneComesForLittle)->Arg(2)->Iterations(1)->Unit(benchmark::kSecond);
 
 }  // namespace
 
