@@ -13,7 +13,7 @@
 // launches.
 // --period-us: one burst each so many microseconds, by the clock, and how long each took from its
 // launch, or where the one before was late from when it was due, to its end: p50_us=… p99_us=…
-// most_us=…
+// most_us=… most_at_s=…, which is when the slowest began.
 // Prints one line: share=30.1 kernels=3601 kernel_ns=501230 wall_s=6.01 measured_ns=501230
 // blocks=264
 #include <dlfcn.h>
@@ -166,9 +166,14 @@ class Worker {
     return (launched_ - before) * static_cast<std::size_t>(PerLaunch());
   }
 
-  /// One burst each period until `end`; how long each took, in microseconds, sorted.
-  std::vector<double> RunEachPeriod(double end) {
-    std::vector<double> took;
+  struct Burst {
+    double took_us = 0;
+    double begin = 0;
+    bool operator<(const Burst& other) const { return took_us < other.took_us; }
+  };
+  /// One burst each period until `end`; how long each took, sorted.
+  std::vector<Burst> RunEachPeriod(double end) {
+    std::vector<Burst> took;
     double last_end = 0;
     for (double at = Now(); at < end; at += 1e-6 * o_.period_us) {
       const bool late = last_end > at;
@@ -180,7 +185,7 @@ class Worker {
       }
       CALL(cuStreamSynchronize, streams_[0]);
       last_end = Now();
-      took.push_back(1e6 * (last_end - begin));
+      took.push_back({.took_us = 1e6 * (last_end - begin), .begin = begin});
     }
     std::sort(took.begin(), took.end());
     return took;
@@ -269,8 +274,9 @@ int main(int argc, char** argv) {
   const double start = Now();
   if (options.period_us > 0) {
     const auto took = Worker(options, context, spin, blocks).RunEachPeriod(start + options.seconds);
-    printf("p50_us=%.0f p99_us=%.0f most_us=%.0f kernels=%zu\n", took[took.size() / 2],
-           took[took.size() * 99 / 100], took.back(), took.size());
+    printf("p50_us=%.0f p99_us=%.0f most_us=%.0f most_at_s=%.2f kernels=%zu\n",
+           took[took.size() / 2].took_us, took[took.size() * 99 / 100].took_us,
+           took.back().took_us, took.back().begin - start, took.size());
     return 0;
   }
   std::atomic<std::size_t> kernels = 0;
