@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "agent/arbiter/accounts.h"
-#include "agent/arbiter/slicing.h"
 
 namespace tessera::agent {
 namespace {
@@ -52,7 +51,7 @@ const std::vector<TenantGrant>& Arbiter::Step(std::uint64_t now_ns,
           .holder = holder_,
           .changer = changer_},
          kWindowNs);
-  ChooseMode(now_ns);
+  contention_.Judge(now_ns, rows_);
   // After a break of the agent's own the containers have gone by themselves (kGrantLifeNs).
   const bool broken = now_ns - last_step_ns_ >= region::kGrantLifeNs;
   last_step_ns_ = now_ns;
@@ -97,32 +96,6 @@ void Arbiter::Match(std::uint64_t now_ns, std::span<const TenantSeen> seen) {
   if (changer_ != nullptr && changer_->round != round_) changer_ = nullptr;
   if (holder_ != nullptr && (holder_->round != round_ || !holder_->seen.attached)) Close(now_ns);
   std::erase_if(tenants_, [&](const auto& entry) { return entry.second.round != round_; });
-}
-
-ModeChooser::Seen Arbiter::Contenders(std::uint64_t now_ns) const {
-  ModeChooser::Seen seen;
-  for (const Tenant* tenant : rows_) {
-    if (!tenant->seen.attached) continue;
-    const int percent = tenant->seen.percent;
-    seen.has_shares = seen.has_shares || tenant->best_effort() || (percent > 0 && percent < 100);
-    if (tenant->last_active_ns == 0) continue;
-    const std::uint64_t since = now_ns - tenant->last_active_ns;
-    seen.contending += since < kContendingNs ? 1 : 0;
-    seen.lately += since < kLatelyNs ? 1 : 0;
-    seen.pressing = seen.pressing || (tenant->presses() && since < kLatelyNs);
-  }
-  return seen;
-}
-
-void Arbiter::ChooseMode(std::uint64_t now_ns) {
-  ModeChooser::Seen seen = Contenders(now_ns);
-  if (seen.pressing) {
-    sliced_ = SlicesServe(rows_, now_ns, sliced_ && mode() != ArbiterMode::kWindows);
-    seen.pressing = !sliced_;
-  }
-  mode_.Choose(now_ns, seen);
-  sliced_ = sliced_ && mode() != ArbiterMode::kFree;
-  if (IsSliced()) WatchSlices(rows_, now_ns);
 }
 
 void Arbiter::HandOut(std::uint64_t now_ns) {
@@ -292,7 +265,7 @@ std::uint64_t Arbiter::NextLook(std::uint64_t now_ns, const Tenant* next) const 
   if (mode() != ArbiterMode::kWindows) {
     const bool busy = std::any_of(rows_.begin(), rows_.end(),
                                   [](const Tenant* tenant) { return tenant->active(); });
-    if (IsSliced()) return now_ns + kWindowLookNs;
+    if (contention_.IsSliced()) return now_ns + kWindowLookNs;
     // Not in step with anybody who works each 10 ms: golden sections of the way from a half to one
     // and a half.
     const std::uint64_t section = round_ * 6'180'340 % kOpenLookNs;

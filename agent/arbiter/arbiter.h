@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "agent/arbiter/contention.h"
 #include "agent/arbiter/mode.h"
 #include "agent/arbiter/tenant.h"
 
@@ -37,7 +38,7 @@ class Arbiter {
   /// When to step again at the latest; the last step's time or earlier: at once.
   std::uint64_t look_at_ns() const { return look_at_ns_; }
 
-  ArbiterMode mode() const { return mode_.mode(); }
+  ArbiterMode mode() const { return contention_.mode(); }
   std::uint64_t windows_total() const { return windows_total_; }
   /// Windows that opened while work of an earlier one still ran.
   std::uint64_t overruns_total() const { return overruns_total_; }
@@ -46,10 +47,6 @@ class Arbiter {
 
  private:
   void Match(std::uint64_t now_ns, std::span<const TenantSeen> seen);
-  ModeChooser::Seen Contenders(std::uint64_t now_ns) const;
-  void ChooseMode(std::uint64_t now_ns);
-  /// Gates are open although somebody never rests.
-  bool IsSliced() const { return sliced_ && mode() == ArbiterMode::kRounds; }
   void HandOut(std::uint64_t now_ns);
   void TendWindow(std::uint64_t now_ns);
   bool HasToEnd(std::uint64_t now_ns, const Tenant* next);
@@ -73,8 +70,7 @@ class Arbiter {
   std::map<std::uint64_t, Tenant> tenants_;
   std::vector<Tenant*> rows_;  ///< in the order of the last step's `seen`
   std::vector<TenantGrant> grants_;
-  ModeChooser mode_;
-  bool sliced_ = false;  ///< the hardware's slices serve, as it was decided last
+  Contention contention_;
   std::uint64_t round_ = 0;
   std::uint64_t last_step_ns_ = 0;
   std::uint64_t look_at_ns_ = 0;
@@ -83,7 +79,7 @@ class Arbiter {
   std::uint64_t until_ns_ = 0;         ///< until when its gate is open, or the last one's was
   std::uint64_t window_until_ns_ = 0;  ///< when its window ends, at the latest
   std::uint64_t opened_ns_ = 0;
-  bool holder_ran_ = false;           ///< in this window
+  bool holder_ran_ = false;  ///< in this window
   /// Who made the last window change hands before its time was over, by giving it up or by coming
   /// back; null a millisecond later.
   const Tenant* changer_ = nullptr;

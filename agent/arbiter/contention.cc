@@ -1,0 +1,38 @@
+#include "agent/arbiter/contention.h"
+
+#include "agent/arbiter/slicing.h"
+
+namespace tessera::agent {
+namespace {
+
+ModeChooser::Seen Contenders(std::uint64_t now_ns, std::span<Tenant* const> tenants) {
+  ModeChooser::Seen seen;
+  for (const Tenant* tenant : tenants) {
+    if (!tenant->seen.attached) continue;
+    const int percent = tenant->seen.percent;
+    seen.has_shares = seen.has_shares || tenant->best_effort() || (percent > 0 && percent < 100);
+    if (tenant->last_active_ns == 0) continue;
+    const std::uint64_t since = now_ns - tenant->last_active_ns;
+    seen.contending += since < kContendingNs ? 1 : 0;
+    seen.lately += since < kLatelyNs ? 1 : 0;
+    seen.pressing = seen.pressing || (tenant->presses() && since < kLatelyNs);
+  }
+  return seen;
+}
+
+}  // namespace
+
+void Contention::Judge(std::uint64_t now_ns, std::span<Tenant* const> tenants) {
+  ModeChooser::Seen seen = Contenders(now_ns, tenants);
+  if (seen.pressing) {
+    pressed_ns_ = now_ns;
+    sliced_ = SlicesServe(tenants, now_ns, sliced_ && mode() != ArbiterMode::kWindows);
+    seen.pressing = !sliced_;
+  }
+  chooser_.Choose(now_ns, seen);
+  if (mode() == ArbiterMode::kWindows) pressed_ns_ = now_ns;
+  if (mode() == ArbiterMode::kFree || now_ns - pressed_ns_ >= kCalmNs) sliced_ = false;
+  if (IsSliced()) WatchSlices(tenants, now_ns);
+}
+
+}  // namespace tessera::agent
