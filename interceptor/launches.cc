@@ -10,6 +10,7 @@
 #include "interceptor/charge.h"
 #include "interceptor/driver.h"
 #include "interceptor/fork.h"
+#include "interceptor/lane.h"
 #include "interceptor/session.h"
 
 namespace tessera {

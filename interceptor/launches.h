@@ -1,6 +1,5 @@
 #pragma once
 
-#include "interceptor/lane.h"
 #include "interceptor/region/layout.h"
 #include "interceptor/session.h"
 

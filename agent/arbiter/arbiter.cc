@@ -108,8 +108,8 @@ void Arbiter::HandOut(std::uint64_t now_ns) {
 
 void Arbiter::TendWindow(std::uint64_t now_ns) {
   const Tenant* const next = Next(now_ns);
+  holder_->pauses.Look(now_ns, holder_->active());
   if (now_ns >= until_ns_) {
-    holder_->pauses.Look(now_ns, holder_->active());
     holder_->pauses.CutShort(now_ns);
     Close(until_ns_, next != nullptr && MayInterrupt(*next) ? next : nullptr);
     return;
@@ -117,7 +117,6 @@ void Arbiter::TendWindow(std::uint64_t now_ns) {
   const TenantSeen& seen = holder_->seen;
   holder_ran_ = holder_ran_ || seen.running || seen.launches != launches_before_;
   if (seen.running) holder_->doubts = 0;
-  holder_->pauses.Look(now_ns, holder_->active());
   if (HasToEnd(now_ns, next)) {
     holder_->pauses.CutShort(now_ns);
     Close(now_ns, !holder_ran_ ? nullptr : holder_->pauses.quiet_since_ns() != 0 ? holder_ : next);

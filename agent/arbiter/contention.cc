@@ -11,11 +11,10 @@ ModeChooser::Seen Contenders(std::uint64_t now_ns, std::span<Tenant* const> tena
     if (!tenant->seen.attached) continue;
     const int percent = tenant->seen.percent;
     seen.has_shares = seen.has_shares || tenant->best_effort() || (percent > 0 && percent < 100);
-    if (tenant->last_active_ns == 0) continue;
-    const std::uint64_t since = now_ns - tenant->last_active_ns;
-    seen.contending += since < kContendingNs ? 1 : 0;
-    seen.lately += since < kLatelyNs ? 1 : 0;
-    seen.pressing = seen.pressing || (tenant->presses() && since < kLatelyNs);
+    if (!tenant->ActiveWithin(kLatelyNs, now_ns)) continue;
+    ++seen.lately;
+    seen.contending += tenant->ActiveWithin(kContendingNs, now_ns) ? 1 : 0;
+    seen.pressing = seen.pressing || tenant->presses();
   }
   return seen;
 }
@@ -32,7 +31,7 @@ void Contention::Judge(std::uint64_t now_ns, std::span<Tenant* const> tenants) {
   chooser_.Choose(now_ns, seen);
   if (mode() == ArbiterMode::kWindows) pressed_ns_ = now_ns;
   if (mode() == ArbiterMode::kFree || now_ns - pressed_ns_ >= kCalmNs) sliced_ = false;
-  if (IsSliced()) WatchSlices(tenants, now_ns);
+  if (IsSliced()) WatchSlices(tenants, now_ns, static_cast<unsigned>(seen.lately));
 }
 
 }  // namespace tessera::agent

@@ -22,8 +22,7 @@ constexpr double kNearlyEqual = 1.1;
 std::vector<const Tenant*> SeenLately(std::span<Tenant* const> tenants, std::uint64_t now_ns) {
   std::vector<const Tenant*> lately;
   for (const Tenant* tenant : tenants) {
-    const bool seen = tenant->seen.attached && tenant->last_active_ns != 0;
-    if (seen && now_ns - tenant->last_active_ns < kLatelyNs) lately.push_back(tenant);
+    if (tenant->ActiveWithin(kLatelyNs, now_ns)) lately.push_back(tenant);
   }
   return lately;
 }
@@ -65,8 +64,7 @@ bool SlicesServe(std::span<Tenant* const> tenants, std::uint64_t now_ns, bool be
   });
 }
 
-void WatchSlices(std::span<Tenant* const> tenants, std::uint64_t now_ns) {
-  const auto among = static_cast<unsigned>(SeenLately(tenants, now_ns).size());
+void WatchSlices(std::span<Tenant* const> tenants, std::uint64_t now_ns, unsigned among) {
   for (Tenant* tenant : tenants) {
     if (tenant->seen.attached && !tenant->seen.presses) {
       tenant->pauses.LookSliced(now_ns, tenant->seen.running, std::max(among, 2U));

@@ -17,6 +17,7 @@ namespace tessera::agent {
 bool SlicesServe(std::span<Tenant* const> tenants, std::uint64_t now_ns, bool begun);
 
 /// Whether their work is still brief is to be seen with open gates, too, each millisecond or so.
-void WatchSlices(std::span<Tenant* const> tenants, std::uint64_t now_ns);
+/// `among`: so many were active lately.
+void WatchSlices(std::span<Tenant* const> tenants, std::uint64_t now_ns, unsigned among);
 
 }  // namespace tessera::agent

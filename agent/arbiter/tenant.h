@@ -48,13 +48,17 @@ struct Tenant {
   Pauses pauses;
   std::uint64_t last_active_ns = 0;
   std::uint64_t launched_ns = 0;  ///< when it was last seen to have launched
-  std::uint64_t closed_ns = 0;  ///< when its last window ended
+  std::uint64_t closed_ns = 0;    ///< when its last window ended
   /// It wanted, was let in and did nothing: not believed until then.
   std::uint64_t doubted_until_ns = 0;
   unsigned doubts = 0;
   bool overran = false;     ///< and was counted for it
   std::uint64_t round = 0;  ///< of the step that saw it
 
+  /// It wanted or ran within that time, and is there.
+  bool ActiveWithin(std::uint64_t ns, std::uint64_t now_ns) const {
+    return seen.attached && last_active_ns != 0 && now_ns - last_active_ns < ns;
+  }
   bool active() const { return seen.attached && (seen.wanting || seen.running); }
   /// False: it wanted, was let in and has done nothing since. It is stopped, or lies: then it
   /// neither presses nor saves up what it does not use.

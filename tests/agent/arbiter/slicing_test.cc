@@ -72,18 +72,18 @@ TEST_F(Slicing, DoesNotServeWhoWorksInItsWindowsAsIfAlone) {
 TEST_F(Slicing, IsWatchedAndEndsWithTheFirstLongWork) {
   for (int i = 0; i < 1000; ++i) {
     brief_.seen.running = i % 10 < 6;
-    WatchSlices(rows_, now_);
+    WatchSlices(rows_, now_, 2);
     Pass(kMs);
     ASSERT_TRUE(MayGoOn()) << i;
   }
   brief_.seen.running = true;
-  for (int i = 0; i < 11; ++i, Pass(kMs)) WatchSlices(rows_, now_);
+  for (int i = 0; i < 11; ++i, Pass(kMs)) WatchSlices(rows_, now_, 2);
   EXPECT_FALSE(MayGoOn());
 }
 
 TEST_F(Slicing, BreaksOfTheWatchAreNoLongWork) {
   brief_.seen.running = true;
-  for (int i = 0; i < 5; ++i, Pass(1000 * kMs)) WatchSlices(rows_, now_);
+  for (int i = 0; i < 5; ++i, Pass(1000 * kMs)) WatchSlices(rows_, now_, 2);
   EXPECT_TRUE(MayGoOn());
 }
 
