@@ -142,7 +142,7 @@ TEST_F(ListenersTest, ProbesAndScrapesNeedNoCertificateAndReachNoVerb) {
 }
 
 TEST_F(ListenersTest, TheSecondOneIsUnreadyUntilTheCacheIsSynced) {
-  api_->faults().Add({.method = "GET", .path = "/api/v1/nodes", .code = 500});
+  api_->faults().Add({.method = "GET", .path = "/api/v1/nodes", .times = 1000000, .code = 500});
   Service service(*watch_, *bind_, clock_, Options());
   ASSERT_TRUE(service.Start());
   const auto ready = http::Client(To("http", service.metrics_port())).Get("/readyz");
