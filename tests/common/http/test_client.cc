@@ -47,8 +47,8 @@ TestClient::~TestClient() {
 }
 
 int TestClient::Read(char* data, int size) {
-  return ssl_ ? SSL_read(ssl_.get(), data, size)
-              : static_cast<int>(recv(fd_, data, static_cast<std::size_t>(size), 0));
+  if (ssl_) return SSL_read(ssl_.get(), data, size);
+  return static_cast<int>(TEMP_FAILURE_RETRY(recv(fd_, data, static_cast<std::size_t>(size), 0)));
 }
 
 bool TestClient::Send(const std::string& bytes) {

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/sim/gpu/folder.h"
+#include "tests/sim/gpu/shared_run.h"
 
 namespace tessera::sim::cuda {
 namespace {
@@ -116,7 +117,7 @@ TEST(EngineTest, WaitersAreFreedWhenTheProcessEnds) {
   waiter.join();
 }
 
-/// Runs `kernels` kernels of `ns` in a child and sends back how long they took, in ms.
+/// Runs `kernels` kernels of `ns` in a child, and sends back when.
 struct Tenant {
   pid_t pid = 0;
   int ends[2]{};
@@ -128,22 +129,22 @@ struct Tenant {
     Engine engine(*state, loss);
     char byte = 0;
     if (read(start_fd, &byte, 1) != 1) _exit(1);
-    const std::uint64_t start = NowNs();
+    Ran ran{.begin_ns = NowNs()};
     for (int i = 0; i < kernels; ++i) engine.Submit({.gpu_ns = ns});
+    engine.Submit({.action = [&](std::uint64_t end_ns, bool) { ran.end_ns = end_ns; }});
     engine.Wait(engine.last());
-    const double took = Milliseconds(start);
-    if (write(ends[1], &took, sizeof(took)) != sizeof(took)) _exit(1);
+    if (write(ends[1], &ran, sizeof(ran)) != sizeof(ran)) _exit(1);
     engine.Stop();
     state->Detach();
     _exit(0);
   }
-  double Await() {
-    double took = 0;
-    EXPECT_EQ(read(ends[0], &took, sizeof(took)), static_cast<ssize_t>(sizeof(took)));
+  Ran Await() {
+    Ran ran;
+    EXPECT_EQ(read(ends[0], &ran, sizeof(ran)), static_cast<ssize_t>(sizeof(ran)));
     waitpid(pid, nullptr, 0);
     close(ends[0]);
     close(ends[1]);
-    return took;
+    return ran;
   }
 };
 
@@ -178,10 +179,7 @@ TEST(EngineTest, TwoProcessesGetHalfEach) {
   Tenant one(race.folder, 200, kMs, 0, race.start[0]);
   Tenant two(race.folder, 40, 5 * kMs, 0, race.start[0]);
   race.Go(2);
-  const double first = one.Await();
-  const double second = two.Await();
-  EXPECT_NEAR(first, 400, 80);
-  EXPECT_NEAR(second, 400, 80);
+  ExpectShared(one.Await(), 200, two.Await(), 200, 0.5);
 }
 
 TEST(EngineTest, TheOneThatGoesOnGetsAllAfterwards) {
@@ -189,27 +187,25 @@ TEST(EngineTest, TheOneThatGoesOnGetsAllAfterwards) {
   Tenant small(race.folder, 100, kMs, 0, race.start[0]);
   Tenant large(race.folder, 300, kMs, 0, race.start[0]);
   race.Go(2);
-  EXPECT_NEAR(small.Await(), 200, 60);
-  EXPECT_NEAR(large.Await(), 400, 80);  // 200 ms at half speed, 200 ms alone
+  ExpectShared(small.Await(), 100, large.Await(), 300, 0.5);
 }
 
 TEST(EngineTest, SharingCostsTheConfiguredLoss) {
   Race race;
-  Tenant one(race.folder, 100, kMs, 0.2, race.start[0]);
-  Tenant two(race.folder, 100, kMs, 0.2, race.start[0]);
+  Tenant one(race.folder, 200, kMs, 0.2, race.start[0]);
+  Tenant two(race.folder, 200, kMs, 0.2, race.start[0]);
   race.Go(2);
-  EXPECT_NEAR(one.Await(), 250, 60);
-  EXPECT_NEAR(two.Await(), 250, 60);
+  ExpectShared(one.Await(), 200, two.Await(), 200, 0.4);
 }
 
 TEST(EngineTest, AKilledProcessLeavesItsShareToTheOthers) {
   Race race;
   Tenant victim(race.folder, 1000, 10 * kMs, 0, race.start[0]);
-  Tenant other(race.folder, 300, kMs, 0, race.start[0]);
+  Tenant other(race.folder, 1000, kMs, 0, race.start[0]);
   race.Go(2);
-  AwaitGpuTime(race.folder, victim.pid, 30 * kMs);  // both run: about 30 of its 300 ms
+  AwaitGpuTime(race.folder, victim.pid, 30 * kMs);  // both run
   kill(victim.pid, SIGKILL);
-  EXPECT_LT(other.Await(), 450);
+  EXPECT_LT(other.Await().Milliseconds(), 1500) << "2000 if the killed one kept its half";
   waitpid(victim.pid, nullptr, 0);
 }
 
@@ -220,7 +216,7 @@ TEST(EngineTest, AStoppedProcessLeavesItsShareToTheOthers) {
   race.Go(2);
   AwaitGpuTime(race.folder, victim.pid, 30 * kMs);
   kill(victim.pid, SIGSTOP);
-  EXPECT_LT(other.Await(), 1500) << "2000 if the stopped one kept its half";
+  EXPECT_LT(other.Await().Milliseconds(), 1500) << "2000 if the stopped one kept its half";
   kill(victim.pid, SIGKILL);
   waitpid(victim.pid, nullptr, 0);
 }

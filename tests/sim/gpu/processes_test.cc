@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -11,6 +12,7 @@
 #include "common/abi/nvml_more.h"
 #include "tests/sim/gpu/child.h"
 #include "tests/sim/gpu/folder.h"
+#include "tests/sim/gpu/shared_run.h"
 
 namespace tessera::sim::gpu {
 namespace {
@@ -85,14 +87,16 @@ TEST_F(Processes, SpinnersShareTheDevice) {
   const auto elsewhere = Run("spin 1000000 200", {{"CUDA_VISIBLE_DEVICES", "1"}});
   for (const auto* child : {&one, &two, &elsewhere}) EXPECT_EQ((*child)->Line(), "ready");
   for (const auto* child : {&one, &two, &elsewhere}) (*child)->Send("go");
-  const auto milliseconds = [](Child& child) {
-    const std::string line = child.Line();
-    EXPECT_EQ(line.substr(0, 2), "0 ");
-    return std::stod(line.substr(2));
+  const auto when = [](Child& child) {
+    std::istringstream line(child.Line());
+    int result = -1;
+    Ran ran;
+    EXPECT_TRUE(line >> result >> ran.begin_ns >> ran.end_ns);
+    EXPECT_EQ(result, 0);
+    return ran;
   };
-  EXPECT_NEAR(milliseconds(*one), 400, 80);
-  EXPECT_NEAR(milliseconds(*two), 400, 80);
-  EXPECT_NEAR(milliseconds(*elsewhere), 200, 60);
+  ExpectShared(when(*one), 200, when(*two), 200, 0.5, 80);
+  EXPECT_NEAR(when(*elsewhere).Milliseconds(), 200, 60);
 }
 
 TEST_F(Processes, ContextsCostWhatTheConfigurationSays) {

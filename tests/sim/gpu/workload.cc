@@ -1,6 +1,6 @@
 // What the multi-process tests run, linked with -lcuda. Usage: sim_workload hold BYTES | fill BLOCK
-// | spin NANOSECONDS COUNT | late 0. Each prints what it got, then waits for a line on its standard
-// input.
+// | spin NANOSECONDS COUNT | late 0. Each prints what it got (spin: its result and when its kernels
+// began and ended, by CLOCK_MONOTONIC in ns), then waits for a line on its standard input.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +10,8 @@
 #include "sim/gpu/kernels.h"
 
 namespace {
+
+using namespace std::chrono_literals;
 
 bool Start() {
   CUcontext ctx = nullptr;
@@ -54,13 +56,14 @@ int Spin(unsigned long long ns, int count) {
   std::printf("ready\n");
   Await();
   void* params[] = {&ns};
-  const auto start = std::chrono::steady_clock::now();
+  const auto begin = std::chrono::steady_clock::now().time_since_epoch();
   for (int i = 0; i < count; ++i) {
     cuLaunchKernel(spin, 1, 1, 1, 1, 1, 1, 0, nullptr, params, nullptr);
   }
   const CUresult result = cuCtxSynchronize();
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  std::printf("%d %.1f\n", result, took.count());
+  const auto end = std::chrono::steady_clock::now().time_since_epoch();
+  std::printf("%d %lld %lld\n", result, static_cast<long long>(begin / 1ns),
+              static_cast<long long>(end / 1ns));
   Await();
   return 0;
 }

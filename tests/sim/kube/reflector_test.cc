@@ -137,7 +137,7 @@ TEST_F(ReflectorTest, StopEndsAQuietWatchAtOnce) {
   ASSERT_TRUE(Holds({"a"}));
   const auto begun = std::chrono::steady_clock::now();
   reflector_.Stop();
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(500));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
   reflector_.Stop();
 }
 
