@@ -77,6 +77,8 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
 void Pacer::Count(const Answer& answer, std::uint64_t ended) {
   const std::uint64_t took = answer.now_ns - answer.asked_ns;
   pace_.ended_launches.fetch_add(ended, std::memory_order_relaxed);
+  const bool shallow = mean_nap_ns_ != 0;
+  if (shallow) pace_.shallow_launches.fetch_add(ended, std::memory_order_relaxed);
   if (ended > 0) {
     Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen && !fresh_);
     fresh_ = false;

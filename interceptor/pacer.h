@@ -94,7 +94,7 @@ class Pacer {
   std::uint64_t random_ = 1;
   // Before the last question:
   std::uint64_t nap_ns_ = 0;
-  std::uint64_t mean_nap_ns_ = 0;  ///< 0: its length was chosen
+  std::uint64_t mean_nap_ns_ = 0;  ///< 0: its length was chosen, by how much was queued
   std::uint64_t late_ns_ = 0;      ///< by how much naps are longer than they should be
   std::uint64_t busy_from_ns_ = 0;
   std::uint64_t ended_ = 0;        ///< launches known to be over

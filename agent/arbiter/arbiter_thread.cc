@@ -121,10 +121,13 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
     const RegionPort::Demand demand = member->port.Look(now_ns);
     gpu.demands.push_back(demand);
     if (demand.attached) {
-      gpu.counts.push_back({member->key, demand.used_ns, demand.launches});
+      gpu.counts.push_back({.key = member->key,
+                            .used_ns = demand.used_ns,
+                            .launches = demand.launches,
+                            .shallow_launches = demand.shallow_launches});
     }
   }
-  gpu.calibration.Look(now_ns, gpu.counts, mode != ArbiterMode::kWindows);
+  gpu.calibration.Look(now_ns, gpu.counts, mode == ArbiterMode::kWindows);
   std::size_t row = 0;
   for (auto& [path, member] : gpu.members) {
     const RegionPort::Demand& demand = gpu.demands[row++];
@@ -153,11 +156,11 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
 void ArbiterThread::Step(Gpu& gpu, std::uint64_t now_ns) {
   Look(gpu, now_ns);
   const std::vector<TenantGrant>& grants = gpu.arbiter.Step(now_ns, gpu.seen);
-  const bool open = gpu.arbiter.mode() != ArbiterMode::kWindows;
+  const bool windows = gpu.arbiter.mode() == ArbiterMode::kWindows;
   std::size_t row = 0;
   for (auto& [path, member] : gpu.members) {
     TenantGrant grant = grants[row++];
-    grant.work_permille = gpu.calibration.Tell(member->key, open);
+    grant.work_permille = gpu.calibration.Tell(member->key, windows);
     member->port.Tell(grant, now_ns);
   }
   // The next look must not be older than what was written now (grant.h).

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint64_t kPointEveryNs = 20'000'000;
 constexpr std::uint64_t kRememberNs = 1'200'000'000;
-/// Gates need a moment to open, and what ran before counts for nobody.
+/// Gates need a moment to open and close, and what ran while nobody counted counts for nobody.
 constexpr std::uint64_t kOpeningNs = 50'000'000;
 /// What was seen so long ago counts 1/e.
 constexpr double kFadeNs = 2e9;
@@ -31,6 +31,8 @@ constexpr double kExact = 0.98;
 constexpr double kMostLaunchNs = 15e3;
 /// Nobody launches faster.
 constexpr double kLeastLaunchNs = 1e3;
+/// Where much is queued the GPU goes from one to the next, within 2 us.
+constexpr double kPartOfDeep = 1.0 / 8;
 /// Of what was not looked at yet.
 constexpr std::uint64_t kMostAheadNs = 1'000'000'000;
 constexpr std::size_t kMostSamples = 16;
@@ -44,8 +46,11 @@ constexpr double kMostCountedNs = 9e18;
 
 }  // namespace
 
-void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool open) {
-  if (!open || now_ns - last_look_ns_ > region::kGrantLifeNs) open_from_ns_ = now_ns + kOpeningNs;
+void Calibration::Look(std::uint64_t now_ns, std::span<const Count> counts, bool windows) {
+  if (windows != windows_ || now_ns - last_look_ns_ > region::kGrantLifeNs) {
+    same_from_ns_ = now_ns + kOpeningNs;
+  }
+  windows_ = windows;
   last_look_ns_ = now_ns;
   for (auto& [key, tenant] : tenants_) tenant.seen = false;
   for (const Count& count : counts) {
@@ -61,13 +66,18 @@ void Calibration::Tenant::Add(std::uint64_t now_ns, const Count& count, bool is_
   Point point = points.empty() ? Point{} : points.back();
   point.at_ns = now_ns;
   // A region that was replaced begins at nothing.
-  if (!is_new && count.used_ns >= used_ns && count.launches >= launches) {
+  if (!is_new && count.used_ns >= used_ns && count.launches >= launches &&
+      count.shallow_launches >= shallow_launches) {
     const auto used = static_cast<double>(count.used_ns - used_ns);
-    point.counted_ns += used * region::kAllWork / told_permille;
-    point.launches += static_cast<double>(count.launches - launches);
+    const auto ended = static_cast<double>(count.launches - launches);
+    const auto shallow = static_cast<double>(count.shallow_launches - shallow_launches);
+    point.use.counted_ns += used * region::kAllWork / told_permille;
+    point.use.launches += ended;
+    point.use.parts += std::min(ended, shallow + kPartOfDeep * ended);
   }
   used_ns = count.used_ns;
   launches = count.launches;
+  shallow_launches = count.shallow_launches;
   const bool same = points.size() > 1 && now_ns - points[points.size() - 2].at_ns < kPointEveryNs;
   if (same) points.pop_back();
   points.push_back(point);
@@ -78,13 +88,14 @@ Calibration::Use Calibration::Tenant::Until(std::uint64_t at_ns) const {
   const auto after =
       std::lower_bound(points.begin(), points.end(), at_ns,
                        [](const Point& p, std::uint64_t at) { return p.at_ns < at; });
-  if (after == points.begin()) return {points.front().counted_ns, points.front().launches};
-  if (after == points.end()) return {points.back().counted_ns, points.back().launches};
+  if (after == points.begin()) return points.front().use;
+  if (after == points.end()) return points.back().use;
   const Point& before = *std::prev(after);
   const double part =
       static_cast<double>(at_ns - before.at_ns) / static_cast<double>(after->at_ns - before.at_ns);
-  return {before.counted_ns + part * (after->counted_ns - before.counted_ns),
-          before.launches + part * (after->launches - before.launches)};
+  const auto mean = [part](double from, double to) { return from + part * (to - from); };
+  return {mean(before.use.counted_ns, after->use.counted_ns),
+          mean(before.use.launches, after->use.launches), mean(before.use.parts, after->use.parts)};
 }
 
 /// Nobody has used more than all of the time.
@@ -94,7 +105,8 @@ Calibration::Use Calibration::Tenant::Between(std::uint64_t from_ns, std::uint64
   const Use to = Until(to_ns);
   const double counted =
       std::min(to.counted_ns - from.counted_ns, static_cast<double>(to_ns - from_ns));
-  return {counted, std::min(to.launches - from.launches, counted / kLeastLaunchNs)};
+  const double ended = std::min(to.launches - from.launches, counted / kLeastLaunchNs);
+  return {counted, ended, std::min(to.parts - from.parts, ended)};
 }
 
 void Calibration::Take(const BusySample& sample) {
@@ -119,7 +131,7 @@ void Calibration::Learn(const BusySample& sample) {
   last_sample_ns_ = sample.to_ns;
   told_until_ns_ = sample.to_ns + kStaysFullNs;
   if (sample.permille >= kFullPermille) full_until_ns_ = told_until_ns_;
-  if (sample.from_ns >= open_from_ns_) Divide(sample);
+  if (sample.from_ns >= same_from_ns_) Divide(sample);
 }
 
 void Calibration::Divide(const BusySample& sample) {
@@ -127,47 +139,49 @@ void Calibration::Divide(const BusySample& sample) {
   for (const auto& [key, tenant] : tenants_) {
     const Use use = tenant.Between(sample.from_ns, sample.to_ns);
     all.counted_ns += use.counted_ns;
-    all.launches += use.launches;
+    all.parts += use.parts;
   }
   const auto length = static_cast<double>(sample.to_ns - sample.from_ns);
   if (all.counted_ns < kLeastPart * length) return;
   const double worked = length * sample.permille / 1000;
   const double excess = all.counted_ns - worked;
-  const double of_a_launch = all.launches > 0 ? std::min(excess / all.launches, kMostLaunchNs) : 0;
+  const double of_a_part = all.parts > 0 ? excess / all.parts : 0;
   for (auto& [key, tenant] : tenants_) {
     const Use use = tenant.Between(sample.from_ns, sample.to_ns);
     if (use.counted_ns <= 0) continue;
-    const double own = std::min(use.launches * of_a_launch, use.counted_ns);
+    const bool alone = use.counted_ns == all.counted_ns;  // all is its own
+    const double most = (alone ? use.launches : use.parts) * kMostLaunchNs;
+    const double own = std::min({use.parts * of_a_part, most, use.counted_ns});
     const double part = excess > 0 ? 1 - own / use.counted_ns : worked / all.counted_ns;
-    tenant.Learn(use.counted_ns, part, length);
+    (windows_ ? tenant.windows : tenant.open).Take(use.counted_ns, part, length);
   }
 }
 
-void Calibration::Tenant::Learn(double counted, double part, double length_ns) {
-  const bool more = counted_ns > 0 && part > worked_ns / counted_ns + kJump;
-  const bool jumps = more && said_more;
-  said_more = more;
+void Calibration::Lesson::Take(double counted, double part, double length_ns) {
+  const bool more = counted_ns_ > 0 && part > worked_ns_ / counted_ns_ + kJump;
+  const bool jumps = more && said_more_;
+  said_more_ = more;
   if (part > kMostPart && !jumps) return;
   const double stays = jumps ? 0 : std::exp(-length_ns / kFadeNs);
-  counted_ns = stays * counted_ns + counted;
-  worked_ns = stays * worked_ns + std::min(part, kMostPart) * counted;
-  if (counted_ns < kEnoughNs && !jumps) return;
-  const double known = worked_ns / counted_ns + kDoubt;
-  learned_permille = known >= kExact
-                         ? region::kAllWork
-                         : region::WorkPermille(static_cast<std::uint64_t>(1000 * known));
+  counted_ns_ = stays * counted_ns_ + counted;
+  worked_ns_ = stays * worked_ns_ + std::min(part, kMostPart) * counted;
+  if (counted_ns_ < kEnoughNs && !jumps) return;
+  const double known = worked_ns_ / counted_ns_ + kDoubt;
+  permille_ = known >= kExact ? region::kAllWork
+                              : region::WorkPermille(static_cast<std::uint64_t>(1000 * known));
 }
 
 bool Calibration::MayBeFull(std::uint64_t now_ns) const {
   return now_ns >= told_until_ns_ || now_ns < full_until_ns_;
 }
 
-std::uint32_t Calibration::Tell(std::uint64_t key, bool open) {
+std::uint32_t Calibration::Tell(std::uint64_t key, bool windows) {
   const auto found = tenants_.find(key);
   if (found == tenants_.end()) return region::kAllWork;
   Tenant& tenant = found->second;
   const bool checked = last_look_ns_ < last_sample_ns_ + kCheckedNs;
-  tenant.told_permille = open && checked ? tenant.learned_permille : region::kAllWork;
+  const Lesson& learned = windows ? tenant.windows : tenant.open;
+  tenant.told_permille = checked ? learned.permille() : region::kAllWork;
   return tenant.told_permille;
 }
 
@@ -176,7 +190,7 @@ std::uint64_t Calibration::CountedNs(std::uint64_t key) const {
   const bool known = found != tenants_.end() && !found->second.points.empty();
   if (!known) return 0;
   return static_cast<std::uint64_t>(
-      std::min(found->second.points.back().counted_ns, kMostCountedNs));
+      std::min(found->second.points.back().use.counted_ns, kMostCountedNs));
 }
 
 }  // namespace tessera::agent

@@ -51,7 +51,7 @@ struct UseWords {
   std::uint64_t used_ns;
   std::uint64_t throttled_ns;
   std::uint64_t ended_launches;
-  std::uint64_t padding;
+  std::uint64_t shallow_launches;
   std::uint64_t wanting[region::kMaxProcesses / 64];
   std::uint64_t running[region::kMaxProcesses / 64];
   std::uint64_t held[region::kMaxProcesses / 64];
@@ -61,6 +61,8 @@ static_assert(kUseAt + offsetof(UseWords, used_ns) ==
               offsetof(region::Device, pace) + offsetof(region::Pace, used_ns));
 static_assert(kUseAt + offsetof(UseWords, ended_launches) ==
               offsetof(region::Device, pace) + offsetof(region::Pace, ended_launches));
+static_assert(kUseAt + offsetof(UseWords, shallow_launches) ==
+              offsetof(region::Device, pace) + offsetof(region::Pace, shallow_launches));
 static_assert(kUseAt + offsetof(UseWords, wanting) == offsetof(region::Device, demand));
 static_assert(kUseAt + sizeof(UseWords) ==
               offsetof(region::Device, demand) + offsetof(region::Demand, reserved));
@@ -133,7 +135,8 @@ RegionPort::Demand RegionPort::Look(std::uint64_t now_ns) {
   Demand demand{.attached = true,
                 .used_ns = words.used_ns,
                 .throttled_ns = words.throttled_ns,
-                .launches = words.ended_launches};
+                .launches = words.ended_launches,
+                .shallow_launches = words.shallow_launches};
   for (std::size_t i = 0; i < said.size(); ++i) {
     demand.wanting = demand.wanting || (words.wanting[i] & ~dead_[i]) != 0;
     demand.running = demand.running || (words.running[i] & ~dead_[i]) != 0;

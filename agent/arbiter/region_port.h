@@ -31,6 +31,7 @@ class RegionPort {
     std::uint64_t used_ns = 0;
     std::uint64_t throttled_ns = 0;
     std::uint64_t launches = 0;
+    std::uint64_t shallow_launches = 0;
   };
   /// What the container wants now. Opens the file when there is one, and the other one when it was
   /// replaced.

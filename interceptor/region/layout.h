@@ -64,6 +64,9 @@ struct Pace {
   Word used_ns;           ///< counted, ever
   Word throttled_ns;      ///< launches waited for the share, ever
   Word ended_launches;    ///< while it was counted, ever
+  /// Of those, that ended when little more was queued: each may have counted longer than its
+  /// kernel.
+  Word shallow_launches;
 };
 
 struct Device {
@@ -175,12 +178,13 @@ static_assert(offsetof(Device, pace) == 80);
 static_assert(offsetof(Device, demand) == 128);
 static_assert(offsetof(Device, grant) == 192);
 
-static_assert(sizeof(Pace) == 40);
+static_assert(sizeof(Pace) == 48);
 static_assert(offsetof(Pace, paid_until_ns) == 0);
 static_assert(offsetof(Pace, counted_until_ns) == 8);
 static_assert(offsetof(Pace, used_ns) == 16);
 static_assert(offsetof(Pace, throttled_ns) == 24);
 static_assert(offsetof(Pace, ended_launches) == 32);
+static_assert(offsetof(Pace, shallow_launches) == 40);
 
 static_assert(sizeof(Owner) == 16);
 static_assert(offsetof(Owner, identity) == 0);

@@ -63,6 +63,33 @@ TEST(Pacer, GapsOfMicrosecondsAreNotCharged) {
   EXPECT_GE(ShareOf(50, waits, 10, 10 * kUs), 0.97 * ShareOf(99, waits, 10, 10 * kUs));
 }
 
+TEST(Pacer, TellsLaunchesBehindOthersFromThoseThatTheGpuWaitsFor) {
+  const auto shallow_part = [](std::uint32_t percent, const Program& program, bool windows) {
+    Gpu gpu;
+    region::Pace pace{};
+    Process process(gpu, pace, percent, program);
+    if (windows) {
+      process.law = [percent](std::uint64_t now) {
+        return InWindows(percent, now, 20 * kMs, 40 * kMs);
+      };
+    }
+    RunFor(5 * kSecond, gpu, {&process});
+    return static_cast<double>(pace.shallow_launches.load()) /
+           static_cast<double>(pace.ended_launches.load());
+  };
+  for (const bool windows : {false, true}) {
+    for (const std::uint32_t percent : {0, 10, 30, 50, 99}) {
+      for (const std::uint64_t kernel : {5 * kUs, 50 * kUs, 500 * kUs}) {
+        EXPECT_LE(shallow_part(percent, {.kernel_ns = kernel}, windows), 0.2) << kernel;
+      }
+      const Program launch_bound{.kernel_ns = 5 * kUs, .think_ns = 5 * kUs};
+      EXPECT_GE(shallow_part(percent, launch_bound, windows), 0.95) << percent;
+      const Program waits{.kernel_ns = 20 * kUs, .batch = 20, .waits = true, .think_ns = 200 * kUs};
+      EXPECT_GE(shallow_part(percent, waits, windows), 0.95) << percent;
+    }
+  }
+}
+
 TEST(Pacer, WhatTheAgentSaysIsNoWorkIsNotCharged) {
   for (const auto& [percent, permille] : {std::pair{30U, 500U}, {20U, 250U}, {50U, 900U}}) {
     Gpu gpu;

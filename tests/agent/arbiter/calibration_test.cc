@@ -16,27 +16,40 @@ class Counting {
     told_.resize(percents_.size(), region::kAllWork);
     rates_.resize(percents_.size(), 100);
     launches_.resize(percents_.size());
+    shallow_.resize(percents_.size(), 100);
   }
 
   /// For `ns`, while the GPU is busy so many percent of the time; looks each 10 ms.
-  void Pass(std::uint64_t ns, unsigned busy, bool open = true) {
+  void Pass(std::uint64_t ns, unsigned busy, bool windows = false) {
     for (; ns > 0; ns -= 10 * kMs) {
       now_ += 10 * kMs;
       std::vector<Calibration::Count> counts;
       for (std::size_t i = 0; i < used_.size(); ++i) {
         used_[i] += 10 * kMs * percents_[i] / 100 * told_[i] / 1000;
         launches_[i] += 10 * rates_[i];
-        counts.push_back({i + 1, used_[i], launches_[i]});
+        counts.push_back({i + 1, used_[i], launches_[i], launches_[i] * shallow_[i] / 100});
       }
-      calibration_.Look(now_, counts, open);
-      for (std::size_t i = 0; i < used_.size(); ++i) told_[i] = calibration_.Tell(i + 1, open);
+      calibration_.Look(now_, counts, windows);
+      for (std::size_t i = 0; i < used_.size(); ++i) told_[i] = calibration_.Tell(i + 1, windows);
       busy_ns_ += 10 * kMs * busy / 100;
       if (now_ % (200 * kMs) == 0 && heard_) Sample();
     }
   }
+  /// The agent, and what it hears then is of an idle GPU.
+  void Sleeps(std::uint64_t ns) {
+    if (last_.to_ns != 0) calibration_.Take(last_);
+    for (std::size_t i = 0; i < used_.size(); ++i) used_[i] += ns * percents_[i] / 100;
+    now_ += ns;
+    for (std::uint64_t at = now_ - ns; at < now_; at += 200 * kMs) {
+      calibration_.Take({at, at + 200 * kMs, 0});
+    }
+    last_ = {};
+  }
   void Count(std::size_t i, unsigned percent) { percents_[i] = percent; }
   /// Launches in each millisecond; 100 if nothing is said.
   void Launches(std::size_t i, std::uint64_t rate) { rates_[i] = rate; }
+  /// So many percent of its launches end with little more queued; all if nothing is said.
+  void Shallow(std::size_t i, unsigned percent) { shallow_[i] = percent; }
   void NobodyTellsHowBusyItIs(bool silent) { heard_ = !silent; }
   void Says(std::size_t i, std::uint64_t used_ns) { used_[i] = used_ns; }
   void BeginsAnew(std::size_t i) { used_[i] = 0; }
@@ -59,6 +72,7 @@ class Counting {
   std::vector<std::uint32_t> told_;
   std::vector<std::uint64_t> rates_;
   std::vector<std::uint64_t> launches_;
+  std::vector<std::uint64_t> shallow_;  ///< percent
   std::uint64_t now_ = 10'000 * kMs;
   std::uint64_t busy_ns_ = 0;
   bool heard_ = true;
@@ -70,7 +84,7 @@ TEST(Calibration, NothingIsCorrectedBeforeAnythingIsKnown) {
   EXPECT_EQ(one.Permille(0), 1000U);
   one.Pass(300 * kMs, 25);
   EXPECT_EQ(one.Permille(0), 1000U);
-  EXPECT_EQ(one.calibration().Tell(77, true), 1000U);
+  EXPECT_EQ(one.calibration().Tell(77, false), 1000U);
 }
 
 TEST(Calibration, OneAloneCountsWhatTheGpuWorks) {
@@ -110,6 +124,31 @@ TEST(Calibration, WhatIsTooMuchIsOfThoseThatLaunchMost) {
   two.Pass(5'000 * kMs, 76);
   EXPECT_GE(two.Permille(0), 980U);
   EXPECT_NEAR(two.Permille(1), 340, 30);
+}
+
+TEST(Calibration, WhatIsTooMuchIsNotOfThoseThatQueue) {
+  Counting two({50, 50});
+  two.Launches(0, 10);  // kernels of 50 us, one behind the other
+  two.Shallow(0, 0);
+  two.Launches(1, 30);
+  two.Pass(5'000 * kMs, 80);
+  EXPECT_GE(two.Permille(0), 970U);
+  EXPECT_NEAR(two.Permille(1), 615, 15);
+}
+
+TEST(Calibration, OneAloneIsCorrectedThoughItQueues) {
+  Counting one({50});
+  one.Shallow(0, 0);
+  one.Launches(0, 20);
+  one.Pass(5'000 * kMs, 36);
+  EXPECT_NEAR(one.Permille(0), 720, 30);
+}
+
+TEST(Calibration, MoreShallowLaunchesThanThereWereAreNone) {
+  Counting two({50, 50});
+  two.Shallow(0, 100'000'000);
+  two.Pass(5'000 * kMs, 60);
+  EXPECT_NEAR(two.Permille(1), 610, 30) << "its own part";
 }
 
 TEST(Calibration, TwoThatKeepTheGpuBusyCountTheSameTimeAndAreNotCorrected) {
@@ -155,13 +194,27 @@ TEST(Calibration, SamplesWhoseEndsFallBetweenLongKernelsAreRightOnAverage) {
   EXPECT_EQ(one.Permille(0), 1000U);
 }
 
-TEST(Calibration, NothingIsLearnedWhileGatesWereClosed) {
-  Counting two({60, 60});
-  two.Pass(5'000 * kMs, 20, false);
-  EXPECT_EQ(two.Permille(0), 1000U);
-  two.Pass(200 * kMs, 20, true);
-  two.Pass(5'000 * kMs, 20, false);
-  EXPECT_EQ(two.Permille(0), 1000U);
+TEST(Calibration, WhatIsLearnedInWindowsIsToldThere) {
+  Counting two({80, 80});
+  two.Pass(3'000 * kMs, 100);  // side by side each counts the other's time
+  EXPECT_NEAR(two.Permille(0), 630, 20);
+  two.Pass(100 * kMs, 40, true);
+  EXPECT_EQ(two.Permille(0), 1000U) << "nothing is known of windows";
+  for (const std::size_t i : {0, 1}) two.Count(i, 40);
+  two.Pass(3'000 * kMs, 72, true);
+  EXPECT_NEAR(two.Permille(0), 905, 15);
+  for (const std::size_t i : {0, 1}) two.Count(i, 80);
+  two.Pass(20 * kMs, 100);
+  EXPECT_NEAR(two.Permille(0), 630, 20) << "what was learned is still known";
+}
+
+TEST(Calibration, NothingIsLearnedOfATimeInWhichNobodyLooked) {
+  Counting one({50});
+  one.Pass(2'000 * kMs, 50);
+  ASSERT_EQ(one.Permille(0), 1000U);
+  one.Sleeps(600 * kMs);
+  one.Pass(200 * kMs, 50);
+  EXPECT_EQ(one.Permille(0), 1000U) << "its samples say that the GPU was idle";
 }
 
 TEST(Calibration, WhatNobodyCanCheckAnyMoreIsNotTold) {
@@ -191,15 +244,6 @@ TEST(Calibration, CountsThatLeapAgainAndAgainNeverMakeASumGoBack) {
     last = two.calibration().CountedNs(2);
   }
   EXPECT_NEAR(static_cast<double>(two.calibration().CountedNs(1)), 2e9, 2e7);
-}
-
-TEST(Calibration, WindowsAreCountedAsTheyAre) {
-  Counting one({50});
-  one.Pass(2'000 * kMs, 25);
-  one.Pass(100 * kMs, 25, false);
-  EXPECT_EQ(one.Permille(0), 1000U);
-  one.Pass(20 * kMs, 25, true);
-  EXPECT_NEAR(one.Permille(0), 510, 25) << "what was learned is still known";
 }
 
 TEST(Calibration, WhatACountIsWithoutACorrectionIsKnown) {

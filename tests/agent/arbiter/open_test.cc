@@ -79,6 +79,21 @@ TEST(OpenGates, ACapDoesNotHoldWhoNeedsLessOfTheGpu) {
   EXPECT_GE(told.Share(1, kRun), 19);
 }
 
+TEST(OpenGates, CapsOfProgramsWhoseLaunchesNeverEndAreExactInWindowsToo) {
+  // Counts all of the time that it has, of which half is work.
+  Habits capped = LaunchBound(Policy::kFixedShare, 20);
+  capped.period_ns = 20 * kUs;
+  Habits greedy{.policy = Policy::kFixedShare, .percent = 50, .caps_itself = true};
+  for (const Habits& other : {capped, greedy}) {
+    SimulatedGpu gpu({capped, other});
+    gpu.TellBusy();
+    gpu.Run(kRun);
+    EXPECT_EQ(gpu.arbiter().mode(), ArbiterMode::kWindows);
+    EXPECT_NEAR(gpu.Share(0, kRun), 20, 1.5) << "10 by what it counts";
+    EXPECT_NEAR(gpu.Share(1, kRun), other.percent, 1.5);
+  }
+}
+
 TEST(OpenGates, WhatWasLearnedOfShortKernelsLiftsNoCapForLong) {
   Habits capped{.policy = Policy::kFixedShare, .percent = 30, .caps_itself = true};
   Habits shorts = LaunchBound(Policy::kBurstShare, 30);

@@ -92,11 +92,13 @@ TEST_F(Port, SeesWhatTheContainerWantsOfThatGpu) {
   region.Pace(1).throttled_ns.store(12);
   region.Pace(0).used_ns.store(1);
   region.Pace(1).ended_launches.store(34);
+  region.Pace(1).shallow_launches.store(5);
   EXPECT_TRUE(After(kMs).held);
   EXPECT_FALSE(After(kMs).wanting);
   EXPECT_EQ(After(kMs).used_ns, 4711U);
   EXPECT_EQ(After(kMs).throttled_ns, 12U);
   EXPECT_EQ(After(kMs).launches, 34U);
+  EXPECT_EQ(After(kMs).shallow_launches, 5U);
   region.SetWaiting(1, region::WaitsFor::kWindow);
   EXPECT_FALSE(After(kMs).held);
 }

@@ -69,6 +69,8 @@ class Container {
   /// As its gate counts: while its work is under way.
   std::uint64_t counted_ns() const { return static_cast<std::uint64_t>(counted_ns_); }
   std::uint64_t launches() const { return launches_; }
+  /// Of these, with little more queued, as the gate's thread sees it.
+  std::uint64_t shallow_launches() const { return shallow_launches_; }
   /// Told when it goes on.
   std::uint64_t throttled_ns() const { return throttled_ns_; }
   bool held() const { return held_ && !running_; }
@@ -100,6 +102,7 @@ class Container {
       ns -= part;
       if (queue_.front().left_ns > 0) continue;
       latencies_ns_.push_back(now_ns_ - queue_.front().wanted_ns);
+      if (queue_.size() * habits_.kernel_ns < 300 * kUs) ++shallow_launches_;
       queue_.pop_front();
       ++launches_;
       idle_since_ns_ = now_ns_;
@@ -206,6 +209,7 @@ class Container {
   std::uint64_t used_ns_ = 0;
   double counted_ns_ = 0;
   std::uint64_t launches_ = 0;
+  std::uint64_t shallow_launches_ = 0;
   std::uint64_t waited_ns_ = 0;
   std::uint64_t throttled_ns_ = 0;
   std::vector<std::uint64_t> latencies_ns_;

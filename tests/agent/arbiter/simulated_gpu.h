@@ -76,9 +76,9 @@ class SimulatedGpu {
   void Step() {
     Look();
     grants_ = arbiter_.Step(now_ns_, seen_);
+    const bool windows = arbiter_.mode() == ArbiterMode::kWindows;
     for (std::size_t i = 0; i < containers_.size(); ++i) {
-      const bool open = arbiter_.mode() != ArbiterMode::kWindows;
-      grants_[i].work_permille = calibration_.Tell(containers_[i].key(), open);
+      grants_[i].work_permille = calibration_.Tell(containers_[i].key(), windows);
       containers_[i].Tell(grants_[i]);
     }
     // A thread wakes up some tens of microseconds late.
@@ -91,9 +91,9 @@ class SimulatedGpu {
     const ArbiterMode mode = arbiter_.mode();
     std::vector<Calibration::Count> counts;
     for (const Container& one : containers_) {
-      counts.push_back({one.key(), one.counted_ns(), one.launches()});
+      counts.push_back({one.key(), one.counted_ns(), one.launches(), one.shallow_launches()});
     }
-    calibration_.Look(now_ns_, counts, mode != ArbiterMode::kWindows);
+    calibration_.Look(now_ns_, counts, mode == ArbiterMode::kWindows);
     seen_.clear();
     for (std::size_t i = 0; i < containers_.size(); ++i) {
       TenantSeen seen = containers_[i].Seen();

@@ -51,6 +51,7 @@ class Tenant {
     if (last_ns_ != 0 && open) {
       open_ns_ += now - last_ns_;
       region_.Pace(0).ended_launches.fetch_add((now - last_ns_) / 20'000);
+      region_.Pace(0).shallow_launches.fetch_add((now - last_ns_) / 20'000);
       region_.Pace(0).used_ns.fetch_add((now - last_ns_) * busy_percent_ * view.work_permille /
                                         100'000);
     }
