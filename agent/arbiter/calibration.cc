@@ -171,8 +171,10 @@ void Calibration::Lesson::Take(double counted, double part, double length_ns) {
                               : region::WorkPermille(static_cast<std::uint64_t>(1000 * known));
 }
 
-bool Calibration::MayBeFull(std::uint64_t now_ns) const {
-  return now_ns >= told_until_ns_ || now_ns < full_until_ns_;
+bool Calibration::MayLackTime(std::uint64_t key, std::uint64_t now_ns) const {
+  if (now_ns >= told_until_ns_ || now_ns < full_until_ns_) return true;
+  const auto found = tenants_.find(key);
+  return windows_ && found != tenants_.end() && found->second.windows.permille() >= kFullPermille;
 }
 
 std::uint32_t Calibration::Tell(std::uint64_t key, bool windows) {

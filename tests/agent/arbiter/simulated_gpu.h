@@ -13,14 +13,25 @@
 /// A GPU, its containers and the arbiter, in virtual time: nothing here waits.
 namespace tessera::agent::test {
 
-/// All of it. What overlaps runs at half the speed each.
+/// How the GPU serves what overlaps: whoever has it keeps it for a slice while others have work, or
+/// until he has none, and the GPU idles while it turns to another. 0: at the same time, each at its
+/// part of the speed.
+struct Slices {
+  std::uint64_t length_ns = 0;
+  std::uint64_t switch_ns = 0;
+};
+
+/// All of it.
 class SimulatedGpu {
  public:
-  explicit SimulatedGpu(const std::vector<Habits>& habits, unsigned seed = 1) : random_(seed) {
+  explicit SimulatedGpu(const std::vector<Habits>& habits, unsigned seed = 1, Slices slices = {})
+      : random_(seed), slices_(slices) {
     for (const Habits& one : habits) containers_.emplace_back(containers_.size() + 1, one);
     pressures_.resize(habits.size());
   }
 
+  /// Nobody's gate is ever closed.
+  void WithoutArbiter() { arbitrated_ = false; }
   /// From now on the arbiter hears how busy the GPU is.
   void TellBusy() { told_ns_ = now_ns_; }
 
@@ -68,12 +79,37 @@ class SimulatedGpu {
     busy_ns_ += busy != 0 ? kTickNs : 0;
     waste_ns_ = wasted ? waste_ns_ + kTickNs : 0;
     longest_waste_ns_ = std::max(longest_waste_ns_, waste_ns_);
+    if (slices_.length_ns != 0) return busy != 0 ? Slice() : void();
     for (Container& container : containers_) {
       if (container.HasWork()) container.Work(kTickNs / busy);
     }
   }
 
+  /// Somebody has work.
+  void Slice() {
+    if (!containers_[turn_].HasWork() || turn_left_ns_ == 0) {
+      const std::size_t before = turn_;
+      do {
+        turn_ = (turn_ + 1) % containers_.size();
+      } while (!containers_[turn_].HasWork());
+      turn_left_ns_ = slices_.length_ns;
+      switching_ns_ = turn_ != before ? slices_.switch_ns : 0;
+    }
+    if (switching_ns_ > 0) {
+      switching_ns_ -= std::min(switching_ns_, kTickNs);
+      return;
+    }
+    turn_left_ns_ -= std::min(turn_left_ns_, kTickNs);
+    containers_[turn_].Work(kTickNs);
+  }
+
   void Step() {
+    if (!arbitrated_) {
+      for (Container& container : containers_)
+        container.Tell({.open_until_ns = region::kOpenForAll});
+      wake_ns_ = now_ns_ + kSecond;
+      return;
+    }
     Look();
     grants_ = arbiter_.Step(now_ns_, seen_);
     const bool windows = arbiter_.mode() == ArbiterMode::kWindows;
@@ -104,7 +140,7 @@ class SimulatedGpu {
                               .running = seen.running,
                               .waiting = containers_[i].waits() || (seen.wanting && !seen.running),
                               .held = containers_[i].held(),
-                              .full = calibration_.MayBeFull(now_ns_),
+                              .full = calibration_.MayLackTime(seen.key, now_ns_),
                               .counted = mode != ArbiterMode::kFree});
       seen.occupies_permille = pressures_[i].occupies_permille();
       seen_.push_back(seen);
@@ -117,6 +153,11 @@ class SimulatedGpu {
   }
 
   std::mt19937 random_;
+  const Slices slices_;
+  std::size_t turn_ = 0;            ///< whose slice it is
+  std::uint64_t turn_left_ns_ = 0;  ///< of it
+  std::uint64_t switching_ns_ = 0;  ///< until it begins
+  bool arbitrated_ = true;
   Arbiter arbiter_;
   Calibration calibration_;
   std::vector<Pressure> pressures_;

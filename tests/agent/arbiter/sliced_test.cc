@@ -122,7 +122,7 @@ TEST(Slices, AreWatchedOnlyWhileSomebodyNeverRests) {
   gpu.Run(3 * kSecond);
   ASSERT_EQ(gpu.arbiter().mode(), ArbiterMode::kRounds);
   EXPECT_GE(looks(kSecond), 900) << "who is still brief has to be seen";
-  gpu.Run(2 * kSecond);
+  gpu.Run(4 * kSecond);
   EXPECT_LE(looks(kSecond), 120);
 }
 
