@@ -3,7 +3,7 @@
 //
 //   share [--mode queued|sync|graph|streams|nap] [--kernel-us N] [--seconds S] [--think-us T]
 //         [--kernel-ns N] [--start-at UNIX_SECONDS] [--threads N] [--period-us T] [--waves N]
-//         [--blocks N] [--burst N]
+//         [--blocks N] [--burst N] [--launch-us L]
 //
 // --kernel-ns: how long one kernel takes, as a run without a limit and nothing else on the GPU has
 // measured it; without it, the length is measured, which is wrong under a limit.
@@ -11,6 +11,8 @@
 // --blocks: the same in blocks, for a client of MPS, which is told of a part of the GPU only.
 // --think-us: waits for each launch and then does nothing for so long; --burst: for so many
 // launches.
+// --launch-us: launches no sooner than so long after the launch before, as a program whose CPU sets
+// the pace.
 // --period-us: one burst each so many microseconds, by the clock, and how long each took from its
 // launch, or where the one before was late from when it was due, to its end: p50_us=… p99_us=…
 // most_us=… most_at_s=…, which is when the slowest began.
@@ -35,17 +37,17 @@
 
 namespace {
 
-#define FUNCTIONS(X)                                                                 \
-  X(cuInit)                                                                          \
-  X(cuDeviceGetAttribute)                                                            \
-  X(cuDevicePrimaryCtxRetain)                                                        \
-  X(cuCtxSetCurrent)                                                                 \
-  X(cuCtxSynchronize)                                                                \
-  X(cuModuleLoadData)                                                                \
-  X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamCreate) X(cuStreamSynchronize)  \
-      X(cuEventCreate) X(cuEventRecord) X(cuEventSynchronize) X(cuEventElapsedTime)  \
-          X(cuGraphCreate) X(cuGraphAddKernelNode_v2) X(cuGraphInstantiateWithFlags) \
-              X(cuGraphLaunch)
+#define FUNCTIONS(X)                                                                           \
+  X(cuInit)                                                                                    \
+  X(cuDeviceGetAttribute)                                                                      \
+  X(cuDevicePrimaryCtxRetain)                                                                  \
+  X(cuCtxSetCurrent)                                                                           \
+  X(cuCtxSynchronize)                                                                          \
+  X(cuModuleLoadData)                                                                          \
+  X(cuModuleGetFunction)                                                                       \
+  X(cuLaunchKernel) X(cuStreamCreate) X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord) \
+      X(cuEventSynchronize) X(cuEventElapsedTime) X(cuGraphCreate) X(cuGraphAddKernelNode_v2)  \
+          X(cuGraphInstantiateWithFlags) X(cuGraphLaunch)
 
 struct Api {
 #define X(name) decltype(&::name) name;
@@ -81,7 +83,8 @@ double Now(clockid_t clock = CLOCK_MONOTONIC) {
 
 struct Options {
   std::string mode = "queued";
-  double kernel_us = 500, seconds = 6, think_us = 0, kernel_ns = 0, start_at = 0, period_us = 0;
+  double kernel_us = 500, seconds = 6, think_us = 0, kernel_ns = 0, start_at = 0, period_us = 0,
+         launch_us = 0;
   int threads = 1;
   unsigned waves = 1, blocks = 0, burst = 1;
 };
@@ -105,6 +108,8 @@ Options Parse(int argc, char** argv) {
       o.start_at = value;
     else if (key == "--period-us")
       o.period_us = value;
+    else if (key == "--launch-us")
+      o.launch_us = value;
     else if (key == "--waves")
       o.waves = static_cast<unsigned>(value);
     else if (key == "--blocks")
@@ -145,6 +150,9 @@ class Worker {
     CUstream stream = streams_[launched_ % streams_.size()];
     CUevent& slot = ahead_[launched_ % ahead_.size()];
     if (launched_ >= ahead_.size()) CALL(cuEventSynchronize, slot);
+    while (Now() < launched_at_ + 1e-6 * o_.launch_us) {
+    }
+    launched_at_ = Now();
     if (graph_ != nullptr) {
       CALL(cuGraphLaunch, graph_, stream);
     } else {
@@ -239,6 +247,7 @@ class Worker {
   std::vector<CUevent> ahead_;
   CUgraphExec graph_ = nullptr;
   std::size_t launched_ = 0;
+  double launched_at_ = 0;
 };
 
 void SleepUntil(double unix_seconds) {
@@ -275,8 +284,8 @@ int main(int argc, char** argv) {
   if (options.period_us > 0) {
     const auto took = Worker(options, context, spin, blocks).RunEachPeriod(start + options.seconds);
     printf("p50_us=%.0f p99_us=%.0f most_us=%.0f most_at_s=%.2f kernels=%zu\n",
-           took[took.size() / 2].took_us, took[took.size() * 99 / 100].took_us,
-           took.back().took_us, took.back().begin - start, took.size());
+           took[took.size() / 2].took_us, took[took.size() * 99 / 100].took_us, took.back().took_us,
+           took.back().begin - start, took.size());
     return 0;
   }
   std::atomic<std::size_t> kernels = 0;

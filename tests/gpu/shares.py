@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-PARTS = ("table", "modes", "natural", "tenants", "lent", "pauses", "latency")
+PARTS = ("table", "modes", "natural", "tenants", "lent", "pauses", "bound", "latency")
 LIMITS = (10, 30, 50, 80)
 MODES = ("sync", "graph", "streams")
 
@@ -195,6 +195,28 @@ def pauses(wrong):
         row(name, [alone, *free, *held])
         if held[1] < 47 or held[0] < 0.3 * min(alone, 50):
             wrong.append(f"pauses {name}: {held[0]:.1f} and {held[1]:.1f}")
+
+
+def bound(wrong):
+    """Programs whose CPU sets the pace, as inference of batch 1: each launch waits for the CPU, and leaves a gap of microseconds."""
+    step = ["--kernel-us", 8, "--launch-us", 20, "--burst", 100, "--think-us", 1]
+    step += ["--kernel-ns", bare("--kernel-us", 8)["kernel_ns"]]
+    greedy = ["--kernel-us", 100, "--kernel-ns", bare("--kernel-us", 100)["kernel_ns"]]
+    alone = bare(*step)["share"]
+    row("8 us of each 20 us", ["shares; one alone gets " + f"{alone:.1f}"])
+    row("---", ["---"])
+    for policy, percents in [("bare", [None] * 2), ("burst-share", [50] * 2), ("fixed-share", [50] * 2), ("fixed-share", [20] * 2),
+                             ("bare", [None] * 3), ("fixed-share", [30] * 3)]:
+        got = [tenant["share"] for tenant in side_by_side([(policy, percent, step) for percent in percents])]
+        row(f"{len(percents)} of {percents[0] or '-'}, {policy}", [" + ".join(f"{g:.1f}" for g in got)])
+        if policy != "bare" and min(got) < 0.0095 * percents[0] * alone:
+            wrong.append(f"bound {policy} {percents}: {got}")
+    for policy, percent in [("bare", None), ("burst-share", 50), ("fixed-share", 20)]:
+        other = ("bare", None, greedy) if policy == "bare" else ("burst-share", 50, greedy)
+        got = [tenant["share"] for tenant in side_by_side([(policy, percent, step), other])]
+        row(f"{percent or '-'}, {policy}, beside a greedy one of {other[1] or '-'}", [" + ".join(f"{g:.1f}" for g in got)])
+        if policy != "bare" and got[0] < 0.0095 * percent * alone:
+            wrong.append(f"bound {policy} {percent} beside greedy: {got}")
 
 
 def latency(wrong):
