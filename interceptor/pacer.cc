@@ -77,8 +77,9 @@ Pacer::Step Pacer::Synced(const Answer& answer) {
 void Pacer::Count(const Answer& answer, std::uint64_t ended) {
   const std::uint64_t took = answer.now_ns - answer.asked_ns;
   pace_.ended_launches.fetch_add(ended, std::memory_order_relaxed);
-  const bool shallow = mean_nap_ns_ != 0;
-  if (shallow) pace_.shallow_launches.fetch_add(ended, std::memory_order_relaxed);
+  // So much was queued, when we went to sleep or when we asked, that one followed the other.
+  const bool deep = mean_nap_ns_ == 0 || (took >= kShortNapNs && ended > 1);
+  if (!deep) pace_.shallow_launches.fetch_add(ended, std::memory_order_relaxed);
   if (ended > 0) {
     Learn(answer.now_ns - busy_from_ns_, ended, answer.launched > answer.seen && !fresh_);
     fresh_ = false;

@@ -133,15 +133,14 @@ void ArbiterThread::Look(Gpu& gpu, std::uint64_t now_ns) {
     const RegionPort::Demand& demand = gpu.demands[row++];
     const bool held = demand.held && !demand.running;
     const bool waits = held || (demand.wanting && !demand.running);
-    const bool presses =
-        member->pressure.Take({.now_ns = now_ns,
-                               .used_ns = gpu.calibration.CountedNs(member->key),
-                               .throttled_ns = demand.throttled_ns,
-                               .running = demand.running,
-                               .waiting = waits,
-                               .held = held,
-                               .full = gpu.calibration.MayLackTime(member->key, now_ns),
-                               .counted = mode != ArbiterMode::kFree});
+    const bool presses = member->pressure.Take({.now_ns = now_ns,
+                                                .used_ns = gpu.calibration.CountedNs(member->key),
+                                                .throttled_ns = demand.throttled_ns,
+                                                .running = demand.running,
+                                                .waiting = waits,
+                                                .held = held,
+                                                .full = gpu.calibration.MayBeFull(now_ns),
+                                                .counted = mode != ArbiterMode::kFree});
     gpu.seen.push_back({.key = member->key,
                         .policy = member->container.policy,
                         .percent = member->container.percent,

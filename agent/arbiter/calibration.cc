@@ -32,7 +32,9 @@ constexpr double kMostLaunchNs = 15e3;
 /// Nobody launches faster.
 constexpr double kLeastLaunchNs = 1e3;
 /// Where much is queued the GPU goes from one to the next, within 2 us.
-constexpr double kPartOfDeep = 1.0 / 8;
+constexpr double kPartOfDeep = 1.0 / 32;
+/// Who counts so much of all counts it alone: what is too much is its own.
+constexpr double kAlone = 0.95;
 /// Of what was not looked at yet.
 constexpr std::uint64_t kMostAheadNs = 1'000'000'000;
 constexpr std::size_t kMostSamples = 16;
@@ -144,15 +146,17 @@ void Calibration::Divide(const BusySample& sample) {
   const auto length = static_cast<double>(sample.to_ns - sample.from_ns);
   if (all.counted_ns < kLeastPart * length) return;
   const double worked = length * sample.permille / 1000;
-  const double excess = all.counted_ns - worked;
-  const double of_a_part = all.parts > 0 ? excess / all.parts : 0;
+  // Windows are disjoint.
+  const double counted = windows_ ? std::min(all.counted_ns, length) : all.counted_ns;
+  const double excess = counted - worked;
   for (auto& [key, tenant] : tenants_) {
     const Use use = tenant.Between(sample.from_ns, sample.to_ns);
     if (use.counted_ns <= 0) continue;
-    const bool alone = use.counted_ns == all.counted_ns;  // all is its own
+    const bool alone = use.counted_ns >= kAlone * all.counted_ns;
+    const double due = alone ? excess : excess * use.parts / std::max(all.parts, 1e-9);
     const double most = (alone ? use.launches : use.parts) * kMostLaunchNs;
-    const double own = std::min({use.parts * of_a_part, most, use.counted_ns});
-    const double part = excess > 0 ? 1 - own / use.counted_ns : worked / all.counted_ns;
+    const double own = std::min({due, most, use.counted_ns});
+    const double part = excess > 0 ? 1 - own / use.counted_ns : worked / counted;
     (windows_ ? tenant.windows : tenant.open).Take(use.counted_ns, part, length);
   }
 }
@@ -171,10 +175,8 @@ void Calibration::Lesson::Take(double counted, double part, double length_ns) {
                               : region::WorkPermille(static_cast<std::uint64_t>(1000 * known));
 }
 
-bool Calibration::MayLackTime(std::uint64_t key, std::uint64_t now_ns) const {
-  if (now_ns >= told_until_ns_ || now_ns < full_until_ns_) return true;
-  const auto found = tenants_.find(key);
-  return windows_ && found != tenants_.end() && found->second.windows.permille() >= kFullPermille;
+bool Calibration::MayBeFull(std::uint64_t now_ns) const {
+  return now_ns >= told_until_ns_ || now_ns < full_until_ns_;
 }
 
 std::uint32_t Calibration::Tell(std::uint64_t key, bool windows) {

@@ -42,10 +42,8 @@ class Calibration {
   /// What the container has counted, ever since it was seen first, as if it had been told nothing.
   std::uint64_t CountedNs(std::uint64_t key) const;
 
-  /// Whether the container, where it is busy all the time, may be so for lack of GPU time. False:
-  /// the GPU was told to have had time left throughout the last second, and that is not time in
-  /// which windows changed hands.
-  bool MayLackTime(std::uint64_t key, std::uint64_t now_ns) const;
+  /// False: the GPU was told to have had time left throughout the last second.
+  bool MayBeFull(std::uint64_t now_ns) const;
 
  private:
   /// Without a correction that we told.

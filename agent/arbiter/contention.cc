@@ -30,6 +30,7 @@ void Contention::Judge(std::uint64_t now_ns, std::span<Tenant* const> tenants) {
   }
   chooser_.Choose(now_ns, seen);
   if (mode() == ArbiterMode::kWindows) pressed_ns_ = now_ns;
+  // For a second after windows nobody seems to press, since they left the GPU idle.
   if (mode() == ArbiterMode::kFree || now_ns - pressed_ns_ >= kRelapseNs) sliced_ = false;
   if (IsSliced()) WatchSlices(tenants, now_ns, static_cast<unsigned>(seen.lately));
 }

@@ -21,9 +21,6 @@ constexpr std::uint64_t kSliceNs = 2'000'000;
 constexpr std::uint64_t kLateNs = 1'000'000;
 constexpr std::uint64_t kNotWatchedNs = 10'000'000;
 constexpr unsigned kHabit = 3;
-/// One in a while may be longer: by a hand-over that came late.
-constexpr unsigned kMostBriefWorks = 8;
-constexpr unsigned kOfALongOne = 5;
 /// Who pauses for longer than this is no longer waited for.
 constexpr std::uint64_t kForgetNs = 100'000'000;
 
@@ -60,9 +57,7 @@ void Pauses::CutShort(std::uint64_t now_ns) {
 }
 
 void Pauses::Worked(std::uint64_t until_ns) {
-  const bool brief = until_ns - work_from_ns_ <= kBriefNs;
-  brief_works_ = brief ? std::min(brief_works_ + 1, kMostBriefWorks)
-                       : brief_works_ - std::min(brief_works_, kOfALongOne);
+  brief_works_ = until_ns - work_from_ns_ <= kBriefNs ? std::min(brief_works_ + 1, kHabit) : 0;
   worked_ns_ = until_ns;
 }
 
@@ -90,7 +85,7 @@ void Pauses::Return(std::uint64_t now_ns) {
 bool Pauses::AreLong() const { return long_ones_ == kHabit; }
 
 bool Pauses::WorkIsBrief(std::uint64_t now_ns) const {
-  return brief_works_ >= kHabit && now_ns - worked_ns_ < kBelievedNs;
+  return brief_works_ == kHabit && now_ns - worked_ns_ < kBelievedNs;
 }
 
 bool Pauses::MayEndSoon(std::uint64_t now_ns) const {

@@ -46,10 +46,10 @@ class Pauses {
   std::uint64_t quiet_since_ns_ = 0;
   std::uint64_t sliced_from_ns_ = 0;  ///< with slices: when what runs now began; 0: nothing does
   std::uint64_t last_sliced_ns_ = 0;  ///< the last look with slices
-  std::uint64_t away_since_ns_ = 0;   ///< 0: it has given nothing up
-  unsigned long_ones_ = 0;            ///< pauses in a row; no more than are asked for
-  unsigned brief_works_ = 0;         ///< brief ones, less what long ones cost; limited, too
-  std::uint64_t worked_ns_ = 0;       ///< when the last of them ended
+  std::uint64_t away_since_ns_ = 0;  ///< 0: it has given nothing up
+  unsigned long_ones_ = 0;           ///< pauses in a row; no more than are asked for
+  unsigned brief_works_ = 0;         ///< likewise
+  std::uint64_t worked_ns_ = 0;      ///< when the last of them ended
   bool woke_ = false;
 };
 

@@ -144,6 +144,20 @@ TEST(Calibration, OneAloneIsCorrectedThoughItQueues) {
   EXPECT_NEAR(one.Permille(0), 720, 30);
 }
 
+TEST(Calibration, ANeighbourThatHardlyCountsChangesNothing) {
+  Counting two({50, 1});
+  two.Shallow(0, 0);
+  two.Launches(0, 20);
+  two.Pass(5'000 * kMs, 37);
+  EXPECT_NEAR(two.Permille(0), 730, 30) << "as alone";
+}
+
+TEST(Calibration, WindowsAreNoLongerThanTheTime) {
+  Counting two({50, 100});  // the second tells of more than it can have had
+  two.Pass(5'000 * kMs, 100, true);
+  EXPECT_EQ(two.Permille(0), 1000U);
+}
+
 TEST(Calibration, MoreShallowLaunchesThanThereWereAreNone) {
   Counting two({50, 50});
   two.Shallow(0, 100'000'000);
@@ -268,32 +282,18 @@ TEST(Calibration, SamplesThatLieAreNotTaken) {
   EXPECT_EQ(one.Permille(0), 1000U);
 }
 
-TEST(Calibration, ATimeInWhichWindowsChangeHandsIsNotLeft) {
-  Counting two({30, 30});
-  two.Shallow(0, 0);  // works in its windows, all of the time
-  two.Launches(0, 5);
-  two.Launches(1, 30);  // half of what it counts is work
-  two.Pass(3'000 * kMs, 45, true);
-  EXPECT_TRUE(two.calibration().MayLackTime(1, two.now()));
-  EXPECT_FALSE(two.calibration().MayLackTime(2, two.now()))
-      << "a GPU with time left is not what it lacks";
-  two.Pass(1'200 * kMs, 45, false);
-  EXPECT_FALSE(two.calibration().MayLackTime(1, two.now()))
-      << "it could have more, and does not take it";
-}
-
 TEST(Calibration, AGpuMayBeFullUntilItWasNotForASecond) {
   Counting one({50});
-  EXPECT_TRUE(one.calibration().MayLackTime(1, one.now()));
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
   one.Pass(2'000 * kMs, 100);
-  EXPECT_TRUE(one.calibration().MayLackTime(1, one.now()));
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
   one.Pass(900 * kMs, 40);
-  EXPECT_TRUE(one.calibration().MayLackTime(1, one.now()));
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
   one.Pass(1'000 * kMs, 40);
-  EXPECT_FALSE(one.calibration().MayLackTime(1, one.now()));
-  EXPECT_TRUE(one.calibration().MayLackTime(1, one.now() + 2'000 * kMs)) << "nobody tells any more";
+  EXPECT_FALSE(one.calibration().MayBeFull(one.now()));
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now() + 2'000 * kMs)) << "nobody tells any more";
   one.Pass(500 * kMs, 90);
-  EXPECT_TRUE(one.calibration().MayLackTime(1, one.now()));
+  EXPECT_TRUE(one.calibration().MayBeFull(one.now()));
 }
 
 TEST(Calibration, AnIdleGpuTeachesNothing) {

@@ -68,8 +68,8 @@ TEST(Hardware, BriefWorkIsServedAsWithoutLimits) {
   }
 }
 
-TEST(Hardware, WindowsDoNotEndBecauseTheyLeaveTheGpuIdle) {
-  // Their hand-overs do, a third of the time; they are given up for slices once, and that is all.
+TEST(Hardware, SlicesStayUntilItIsKnownThatTheGpuIsFull) {
+  // Hand-overs of windows have left it idle a third of the time, and that is known for a second.
   SimulatedGpu gpu({Thinks(kMs, 1600 * kUs), kBestEffort}, 1, kH200);
   gpu.TellBusy();
   ArbiterMode mode = gpu.arbiter().mode();

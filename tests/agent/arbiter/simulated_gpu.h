@@ -140,7 +140,7 @@ class SimulatedGpu {
                               .running = seen.running,
                               .waiting = containers_[i].waits() || (seen.wanting && !seen.running),
                               .held = containers_[i].held(),
-                              .full = calibration_.MayLackTime(seen.key, now_ns_),
+                              .full = calibration_.MayBeFull(now_ns_),
                               .counted = mode != ArbiterMode::kFree});
       seen.occupies_permille = pressures_[i].occupies_permille();
       seen_.push_back(seen);

@@ -25,6 +25,7 @@ inline void ExpectShared(const Ran& one, double one_ms, const Ran& two, double t
   const double late_ms = one_first ? two_ms : one_ms;
   const double ahead_ms = static_cast<double>(late.begin_ns - early.begin_ns) / 1e6;
   const double left_ms = std::max(0.0, early_ms - ahead_ms);  // when both run
+  EXPECT_GT(left_ms, 0) << "the machine let them run one after the other: nothing was shared";
   const double both_ms = std::min(left_ms, late_ms) / rate;
   EXPECT_NEAR(early.Milliseconds(),
               std::min(early_ms, ahead_ms) + both_ms + std::max(0.0, left_ms - late_ms),
