@@ -25,7 +25,7 @@ class Calibration {
     std::uint64_t key = 0;  ///< no two are equal
     std::uint64_t used_ns = 0;
     std::uint64_t launches = 0;          ///< that ended while it was counted; 0: it does not tell
-    std::uint64_t shallow_launches = 0;  ///< of those, with little more queued
+    std::uint64_t shallow_launches = 0;  ///< of those, not behind others of its own
   };
   /// What containers had counted at `now_ns`. `windows`: there were since the last look. REQUIRES:
   /// now_ns never goes back.

@@ -64,7 +64,7 @@ struct Pace {
   Word used_ns;           ///< counted, ever
   Word throttled_ns;      ///< launches waited for the share, ever
   Word ended_launches;    ///< while it was counted, ever
-  /// Of those, that ended when little more was queued: each may have counted longer than its
+  /// Of those, that were not behind others of the same process: each may count longer than its
   /// kernel.
   Word shallow_launches;
 };
