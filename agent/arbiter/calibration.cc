@@ -31,7 +31,7 @@ constexpr double kExact = 0.98;
 constexpr double kMostLaunchNs = 15e3;
 /// Nobody launches faster.
 constexpr double kLeastLaunchNs = 1e3;
-/// Where much is queued the GPU goes from one to the next, within 2 us.
+/// What a launch behind others is given of what another is: the GPU goes from one to the next.
 constexpr double kPartOfDeep = 1.0 / 32;
 /// Who counts so much of all counts it alone: what is too much is its own.
 constexpr double kAlone = 0.95;

@@ -37,17 +37,17 @@
 
 namespace {
 
-#define FUNCTIONS(X)                                                                           \
-  X(cuInit)                                                                                    \
-  X(cuDeviceGetAttribute)                                                                      \
-  X(cuDevicePrimaryCtxRetain)                                                                  \
-  X(cuCtxSetCurrent)                                                                           \
-  X(cuCtxSynchronize)                                                                          \
-  X(cuModuleLoadData)                                                                          \
-  X(cuModuleGetFunction)                                                                       \
-  X(cuLaunchKernel) X(cuStreamCreate) X(cuStreamSynchronize) X(cuEventCreate) X(cuEventRecord) \
-      X(cuEventSynchronize) X(cuEventElapsedTime) X(cuGraphCreate) X(cuGraphAddKernelNode_v2)  \
-          X(cuGraphInstantiateWithFlags) X(cuGraphLaunch)
+#define FUNCTIONS(X)                                                                 \
+  X(cuInit)                                                                          \
+  X(cuDeviceGetAttribute)                                                            \
+  X(cuDevicePrimaryCtxRetain)                                                        \
+  X(cuCtxSetCurrent)                                                                 \
+  X(cuCtxSynchronize)                                                                \
+  X(cuModuleLoadData)                                                                \
+  X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamCreate) X(cuStreamSynchronize)  \
+      X(cuEventCreate) X(cuEventRecord) X(cuEventSynchronize) X(cuEventElapsedTime)  \
+          X(cuGraphCreate) X(cuGraphAddKernelNode_v2) X(cuGraphInstantiateWithFlags) \
+              X(cuGraphLaunch)
 
 struct Api {
 #define X(name) decltype(&::name) name;
@@ -150,9 +150,7 @@ class Worker {
     CUstream stream = streams_[launched_ % streams_.size()];
     CUevent& slot = ahead_[launched_ % ahead_.size()];
     if (launched_ >= ahead_.size()) CALL(cuEventSynchronize, slot);
-    while (Now() < launched_at_ + 1e-6 * o_.launch_us) {
-    }
-    launched_at_ = Now();
+    if (o_.launch_us > 0) AwaitTurn();
     if (graph_ != nullptr) {
       CALL(cuGraphLaunch, graph_, stream);
     } else {
@@ -164,6 +162,13 @@ class Worker {
     const bool burst_ends = launched_ % o_.burst == 0;
     if (o_.mode == "sync" || (o_.think_us > 0 && burst_ends)) CALL(cuStreamSynchronize, stream);
     if (o_.think_us > 0 && burst_ends) usleep(static_cast<useconds_t>(o_.think_us));
+  }
+
+  /// As a CPU that prepares the next launch: it is busy meanwhile.
+  void AwaitTurn() {
+    double now = Now();
+    while (now < launched_at_ + 1e-6 * o_.launch_us) now = Now();
+    launched_at_ = now;
   }
 
   /// Until `end`; returns how many kernels have ended.

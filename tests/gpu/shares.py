@@ -127,7 +127,7 @@ def natural(wrong):
 
 def together(containers, args, kernel_ns):
     """Runs a greedy tenant in each; their shares."""
-    return [got["share"] for got in side_by_side([(*container, [*args, "--kernel-ns", kernel_ns]) for container in containers])]
+    return shares_of([(*container, [*args, "--kernel-ns", kernel_ns]) for container in containers])
 
 
 def side_by_side(tenants):
@@ -138,6 +138,10 @@ def side_by_side(tenants):
         running = [start(folder, None if policy == "bare" else percent, *args, "--seconds", ARGS.seconds, "--start-at", at,
                          policy=policy) for folder, (policy, percent, args) in zip(folders, tenants)]
         return [end(process) for process in running]
+
+
+def shares_of(tenants):
+    return [got["share"] for got in side_by_side(tenants)]
 
 
 def tenants(wrong):
@@ -189,8 +193,7 @@ def pauses(wrong):
         work = ["--kernel-us", kernel_us, "--kernel-ns", bare("--kernel-us", kernel_us)["kernel_ns"]]
         work += ["--burst", burst, "--think-us", think_us]
         alone = bare(*work)["share"]
-        free, held = ([got["share"] for got in side_by_side([(policy, 50, work), (policy, 50, other)])]
-                      for policy in ("bare", "burst-share"))
+        free, held = (shares_of([(policy, 50, work), (policy, 50, other)]) for policy in ("bare", "burst-share"))
         name = f"{burst} x {kernel_us} us, {think_us / 1000:g} ms"
         row(name, [alone, *free, *held])
         if held[1] < 47 or held[0] < 0.3 * min(alone, 50):
@@ -207,13 +210,13 @@ def bound(wrong):
     row("---", ["---"])
     for policy, percents in [("bare", [None] * 2), ("burst-share", [50] * 2), ("fixed-share", [50] * 2), ("fixed-share", [20] * 2),
                              ("bare", [None] * 3), ("fixed-share", [30] * 3)]:
-        got = [tenant["share"] for tenant in side_by_side([(policy, percent, step) for percent in percents])]
+        got = shares_of([(policy, percent, step) for percent in percents])
         row(f"{len(percents)} of {percents[0] or '-'}, {policy}", [" + ".join(f"{g:.1f}" for g in got)])
         if policy != "bare" and min(got) < 0.0095 * percents[0] * alone:
             wrong.append(f"bound {policy} {percents}: {got}")
     for policy, percent in [("bare", None), ("burst-share", 50), ("fixed-share", 20)]:
         other = ("bare", None, greedy) if policy == "bare" else ("burst-share", 50, greedy)
-        got = [tenant["share"] for tenant in side_by_side([(policy, percent, step), other])]
+        got = shares_of([(policy, percent, step), other])
         row(f"{percent or '-'}, {policy}, beside a greedy one of {other[1] or '-'}", [" + ".join(f"{g:.1f}" for g in got)])
         if policy != "bare" and got[0] < 0.0095 * percent * alone:
             wrong.append(f"bound {policy} {percent} beside greedy: {got}")

@@ -105,8 +105,9 @@ class SimulatedGpu {
 
   void Step() {
     if (!arbitrated_) {
-      for (Container& container : containers_)
+      for (Container& container : containers_) {
         container.Tell({.open_until_ns = region::kOpenForAll});
+      }
       wake_ns_ = now_ns_ + kSecond;
       return;
     }
